@@ -1,0 +1,7 @@
+//! How much a statement would do in *this* database: effects + catalog facts -> blast radius. Pure.
+
+pub mod facts;
+pub mod radius;
+
+pub use facts::Facts;
+pub use radius::{Basis, Radius, Rows};

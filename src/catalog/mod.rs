@@ -1,0 +1,1 @@
+//! A snapshot of what exists upstream, refreshed over a side connection.

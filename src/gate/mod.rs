@@ -1,0 +1,1 @@
+//! Holds: statements that wait in flight for a person.

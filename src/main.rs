@@ -1,0 +1,5 @@
+//! The `pgsluice` binary.
+
+fn main() -> std::process::ExitCode {
+    pgsluice::cli::main()
+}

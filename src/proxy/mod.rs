@@ -1,0 +1,1 @@
+//! The data path: listener, login, sessions and the relay.

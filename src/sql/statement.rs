@@ -1,0 +1,144 @@
+//! What the text of one statement says: its effects by the names as written, every name that may run
+//! code, and what it does to the session.
+
+use std::ops::Range;
+
+use super::effect::Effect;
+
+/// A possibly qualified name, folded and unquoted as Postgres would.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name {
+    /// The schema, where written.
+    pub schema: Option<String>,
+    /// The name.
+    pub name: String,
+}
+
+/// A place where a function may be called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FunctionUse {
+    /// The function's name as written.
+    pub name: Name,
+    /// How it is written.
+    pub notation: Notation,
+}
+
+/// How a possible function call is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Notation {
+    /// `f(...)`, or syntax that is such a call (`substring(x from 1)`, `EXTRACT`, `AT TIME ZONE`).
+    Call,
+    /// `row.f`: a column, or a function of the row (`(u).f`, `u.f`).
+    Attribute,
+    /// `CALL p(...)`.
+    Procedure,
+}
+
+/// One statement of a message or file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Where its text stands in the whole: byte offsets, without the terminating semicolon.
+    pub span: Range<usize>,
+    /// The command, in Postgres' spelling: `SELECT`, `DELETE`, `CREATE TABLE`; `` (empty) for an empty
+    /// statement; `unknown` where not even that could be told.
+    pub command: String,
+    /// What it does, by the names as written. A plain read has only `read` effects (perhaps none).
+    pub effects: Vec<Effect>,
+    /// Every function it may call by name. Operators, casts and types are apart.
+    pub functions: Vec<FunctionUse>,
+    /// Every operator symbol it uses (`=`, `||`, `OPERATOR(s.@@)`), once each.
+    pub operators: Vec<Name>,
+    /// Every type name it mentions in casts, definitions and typed literals.
+    pub types: Vec<Name>,
+    /// What it does to the session's own state, in order.
+    pub session: Vec<SessionChange>,
+    /// Why it is more than a read, or why it could not be understood; written for the approver.
+    pub reasons: Vec<String>,
+    /// Whether anything above was decided by a literal's value. If so, another statement with the same
+    /// canonical text may mean something else.
+    pub depends_on_literals: bool,
+}
+
+impl Statement {
+    /// Whether planning or running it may run code that we have not seen through: user functions are
+    /// found with the catalog; this is what the text alone says.
+    #[must_use]
+    pub fn has_unknown(&self) -> bool {
+        self.effects
+            .iter()
+            .any(|effect| effect.action == super::Action::Unknown)
+    }
+}
+
+/// What a statement does to the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionChange {
+    /// `BEGIN`, `START TRANSACTION`.
+    Begin,
+    /// `COMMIT`, `END`.
+    Commit,
+    /// `ROLLBACK`, `ABORT`.
+    Rollback,
+    /// `SAVEPOINT name`.
+    Savepoint(String),
+    /// `ROLLBACK TO name`.
+    RollbackToSavepoint(String),
+    /// `RELEASE name`.
+    ReleaseSavepoint(String),
+    /// `PREPARE name AS ...`: the statement that `EXECUTE name` will run.
+    Prepare {
+        /// The name, in the namespace that protocol-level statements share.
+        name: String,
+        /// What it will run.
+        body: Box<Statement>,
+    },
+    /// `EXECUTE name`: also does what the prepared statement does.
+    ExecutePrepared(String),
+    /// `DEALLOCATE name`, or all.
+    Deallocate(Option<String>),
+    /// `DECLARE name CURSOR ...`.
+    DeclareCursor {
+        /// The name, in the namespace that protocol-level portals share.
+        name: String,
+        /// What fetching from it runs.
+        body: Box<Statement>,
+        /// `WITH HOLD`: the rest of it runs at COMMIT.
+        hold: bool,
+    },
+    /// `FETCH`/`MOVE`: runs what the cursor was declared for.
+    FetchCursor(String),
+    /// `CLOSE name`, or all.
+    CloseCursor(Option<String>),
+    /// `SET name = value`, `set_config('name', 'value', ...)`.
+    Set {
+        /// The setting, lower case; `None` where it is computed.
+        name: Option<String>,
+        /// The value as Postgres would store it; `None` for DEFAULT or where it is computed.
+        value: Option<String>,
+        /// `SET LOCAL`: until the end of the transaction.
+        local: bool,
+    },
+    /// `RESET name`, or all.
+    Reset(Option<String>),
+    /// `SET ROLE`, `RESET ROLE`, `SET SESSION AUTHORIZATION`: names may resolve differently, rights differ.
+    Role,
+    /// `DISCARD ALL` (which does all of the above) or a part of it.
+    Discard(DiscardTarget),
+    /// A temporary relation is made: it shadows others of its name.
+    CreateTemporary(String),
+    /// Something unseen may have changed any of the above: `DO`, `CALL`, user code, unknown statements.
+    Anything,
+}
+
+/// What `DISCARD` discards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiscardTarget {
+    /// Everything.
+    All,
+    /// Cached plans.
+    Plans,
+    /// Sequence state.
+    Sequences,
+    /// Temporary tables.
+    Temporary,
+}

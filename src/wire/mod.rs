@@ -1,0 +1,1 @@
+//! The Postgres wire protocol: frames and messages, read strictly inside their length. Pure.
