@@ -14,36 +14,24 @@ pub struct Rows {
 
 impl Rows {
     /// Not known.
-    pub const UNKNOWN: Self = Self {
-        value: None,
-        basis: Basis::Unknown,
-    };
+    pub const UNKNOWN: Self = Self { value: None, basis: Basis::Unknown };
 
     /// Counted.
     #[must_use]
     pub const fn exact(value: u64) -> Self {
-        Self {
-            value: Some(value),
-            basis: Basis::Exact,
-        }
+        Self { value: Some(value), basis: Basis::Exact }
     }
 
     /// Estimated by the planner for this statement.
     #[must_use]
     pub const fn planner(value: u64) -> Self {
-        Self {
-            value: Some(value),
-            basis: Basis::Planner,
-        }
+        Self { value: Some(value), basis: Basis::Planner }
     }
 
     /// From the statistics of the whole relation.
     #[must_use]
     pub const fn statistics(value: u64) -> Self {
-        Self {
-            value: Some(value),
-            basis: Basis::Statistics,
-        }
+        Self { value: Some(value), basis: Basis::Statistics }
     }
 }
 

@@ -232,20 +232,12 @@ pub struct Object {
 impl Object {
     /// An object of which no schema is known.
     pub fn new(kind: ObjectKind, name: impl Into<String>) -> Self {
-        Self {
-            kind,
-            schema: None,
-            name: name.into(),
-        }
+        Self { kind, schema: None, name: name.into() }
     }
 
     /// An object in a schema.
     pub fn in_schema(kind: ObjectKind, schema: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            kind,
-            schema: Some(schema.into()),
-            name: name.into(),
-        }
+        Self { kind, schema: Some(schema.into()), name: name.into() }
     }
 }
 
@@ -344,12 +336,7 @@ impl Effect {
 
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}",
-            self.action,
-            self.object.kind.as_str().replace('_', " ")
-        )?;
+        write!(f, "{} {}", self.action, self.object.kind.as_str().replace('_', " "))?;
         if !self.object.name.is_empty() {
             write!(f, " {}", self.object)?;
         }

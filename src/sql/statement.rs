@@ -64,9 +64,7 @@ impl Statement {
     /// found with the catalog; this is what the text alone says.
     #[must_use]
     pub fn has_unknown(&self) -> bool {
-        self.effects
-            .iter()
-            .any(|effect| effect.action == super::Action::Unknown)
+        self.effects.iter().any(|effect| effect.action == super::Action::Unknown)
     }
 }
 
