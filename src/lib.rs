@@ -35,6 +35,7 @@
 //! | 0 | [`sql`] | text -> statements -> effects; risk rules; the function allow-list |
 //! | 0 | [`wire`] | frames, messages, SCRAM, strictly inside their length |
 //! | 0 | [`tlog`] | RFC 6962 tree, proofs, signed notes |
+//! | 0 | [`text`] | what people are shown: untrusted text made safe, excerpts of sources |
 //!
 //! # What is deliberately absent
 //!
@@ -50,5 +51,6 @@ pub mod gate;
 pub mod policy;
 pub mod proxy;
 pub mod sql;
+pub mod text;
 pub mod tlog;
 pub mod wire;

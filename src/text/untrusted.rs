@@ -1,0 +1,134 @@
+//! Text that somebody else wrote, printed so that it cannot lie: an approver must read the statement that
+//! runs, not what a terminal makes of its escape sequences, bidirectional overrides or invisible letters.
+
+use std::fmt::{self, Write};
+
+/// Text from a client, printed with every character that is invisible or that steers the terminal as
+/// `<U+XXXX>`.
+#[derive(Debug, Clone, Copy)]
+pub struct Untrusted<'a> {
+    text: &'a str,
+    layout: Layout,
+}
+
+/// What happens to line ends and tabs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// They are shown as characters: nothing in the text can begin a line of ours.
+    Line,
+    /// They keep their meaning; each line after the first begins with this many spaces.
+    Block(usize),
+}
+
+impl<'a> Untrusted<'a> {
+    /// Printed on one line.
+    #[must_use]
+    pub const fn line(text: &'a str) -> Self {
+        Self {
+            text,
+            layout: Layout::Line,
+        }
+    }
+
+    /// Printed with its own line ends and tabs, the lines after the first indented by `indent` spaces so
+    /// that they cannot be taken for lines of ours.
+    #[must_use]
+    pub const fn block(text: &'a str, indent: usize) -> Self {
+        Self {
+            text,
+            layout: Layout::Block(indent),
+        }
+    }
+}
+
+impl fmt::Display for Untrusted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut characters = self.text.chars().peekable();
+        while let Some(character) = characters.next() {
+            match (character, self.layout) {
+                ('\n', Layout::Block(indent)) => write!(f, "\n{:indent$}", "")?,
+                ('\t', Layout::Block(_)) => f.write_char('\t')?,
+                // A lone carriage return ends a comment in Postgres, so it must be seen; one before a line
+                // feed changes nothing.
+                ('\r', Layout::Block(_)) if characters.peek() == Some(&'\n') => {}
+                (other, _) if is_deceptive(other) => write!(f, "<U+{:04X}>", u32::from(other))?,
+                (other, _) => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a character is invisible, moves the cursor, or changes the direction of others. An ordinary
+/// space is not.
+#[must_use]
+pub fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{00AD}'
+            | '\u{034F}'
+            | '\u{061C}'
+            | '\u{115F}'..='\u{1160}'
+            | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+            // Other spaces than U+0020: letters to Postgres, gaps to the eye.
+            | '\u{00A0}'
+            | '\u{1680}'
+            | '\u{2000}'..='\u{200A}'
+            | '\u{202F}'
+            | '\u{205F}'
+            | '\u{3000}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn deceptive_characters_are_named() {
+        for (text, shown) in [
+            ("plain", "plain"),
+            ("a\u{1b}[2Kb", "a<U+001B>[2Kb"),
+            ("a\u{202e}b", "a<U+202E>b"),
+            ("a\u{200b}b", "a<U+200B>b"),
+            ("a\nb", "a<U+000A>b"),
+            ("a\tb", "a<U+0009>b"),
+            ("a\u{a0}b", "a<U+00A0>b"),
+            ("grüße 日本 🙂", "grüße 日本 🙂"),
+            ("a\u{9b}31m", "a<U+009B>31m"),
+            ("a\u{e0041}", "a<U+E0041>"),
+        ] {
+            assert_eq!(Untrusted::line(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_block_keeps_its_lines_and_indents_them() {
+        assert_eq!(
+            Untrusted::block("a\r\nb\rc\n\td", 2).to_string(),
+            "a\n  b<U+000D>c\n  \td"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_deceptive_is_left(text in any::<String>()) {
+            let shown = Untrusted::line(&text).to_string();
+            prop_assert!(!shown.chars().any(is_deceptive));
+        }
+    }
+}
