@@ -1,9 +1,92 @@
-//! The command line: one file a command.
+//! The command line: one file a command. Data goes to stdout, everything else to stderr.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod config;
+pub mod failure;
+pub mod globals;
+pub mod output;
+pub mod serve;
+pub mod upstream;
+pub mod util;
+
+pub use failure::{Exit, Failure};
+pub use globals::Globals;
+pub use output::Output;
+
+/// What a command ends with.
+pub type CommandResult = Result<Exit, Failure>;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done · 1 failed · 2 usage, configuration or policy file · 3 denied ·
+4 held, pending or expired · 5 the audit log does not verify";
+
+/// A proxy for Postgres: reads flow, destruction waits for a person.
+#[derive(Debug, Parser)]
+#[command(name = "pgsluice", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct CommandLine {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy in front of a Postgres server
+    Serve(Box<serve::Arguments>),
+    /// Print what packages and shells need
+    #[command(subcommand)]
+    Util(util::Command),
+}
 
 /// Runs the command line of this process and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    ExitCode::from(run(std::env::args_os()) as u8)
+}
+
+/// Runs one command line, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let line = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => {
+            // Nothing is left to do where even this cannot be printed: the pipe is closed.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    let globals = &line.globals;
+    let result = match &line.command {
+        Command::Serve(arguments) => serve::run(arguments, globals),
+        Command::Util(command) => util::run(command),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => failure.report(globals.color_on_stderr()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        CommandLine::command().debug_assert();
+    }
 }
