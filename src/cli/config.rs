@@ -81,11 +81,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            sessions: 10_000,
-            holds: 1_000,
-            login_timeout: Duration::seconds(60),
-        }
+        Self { sessions: 10_000, holds: 1_000, login_timeout: Duration::seconds(60) }
     }
 }
 
@@ -123,11 +119,7 @@ impl Config {
         let file = globals.file()?;
         let data = globals.data_directory_with(&file)?;
         let arguments = arguments.clone();
-        let named = arguments
-            .upstream
-            .map(|text| text.parse())
-            .transpose()
-            .map_err(Failure::usage)?;
+        let named = arguments.upstream.map(|text| text.parse()).transpose().map_err(Failure::usage)?;
         let upstream = named.or(file.upstream).ok_or_else(|| {
             Failure::usage("no upstream: which Postgres server is behind?").hint(
                 "name it with --upstream postgres://HOST:PORT, with PGSLUICE_UPSTREAM, or as \
@@ -148,36 +140,22 @@ impl Config {
         };
         let upstream_tls = flags.or(upstream.tls.clone()).or(in_file);
         if upstream_tls.certificate.is_some() != upstream_tls.key.is_some() {
-            return Err(Failure::usage(
-                "sslcert and sslkey are only of use together",
-            ));
+            return Err(Failure::usage("sslcert and sslkey are only of use together"));
         }
         let hold = HoldConfig {
             expiry: arguments.hold_expiry.unwrap_or(file.hold.expiry).0,
-            expiry_in_transaction: arguments
-                .hold_expiry_in_transaction
-                .unwrap_or(file.hold.expiry_in_transaction)
-                .0,
+            expiry_in_transaction: arguments.hold_expiry_in_transaction.unwrap_or(file.hold.expiry_in_transaction).0,
             notice_interval: file.hold.notice_interval.0,
         };
-        for (name, duration) in [
-            ("hold expiry", hold.expiry),
-            (
-                "hold expiry inside transactions",
-                hold.expiry_in_transaction,
-            ),
-        ] {
+        for (name, duration) in
+            [("hold expiry", hold.expiry), ("hold expiry inside transactions", hold.expiry_in_transaction)]
+        {
             if duration.is_zero() {
-                return Err(Failure::usage(format_args!(
-                    "the {name} is zero: every hold would expire at once"
-                )));
+                return Err(Failure::usage(format_args!("the {name} is zero: every hold would expire at once")));
             }
         }
         Ok(Self {
-            tls: certificate(
-                arguments.tls_cert.or(file.tls.cert),
-                arguments.tls_key.or(file.tls.key),
-            )?,
+            tls: certificate(arguments.tls_cert.or(file.tls.cert), arguments.tls_key.or(file.tls.key))?,
             upstream,
             upstream_tls,
             listen: arguments.listen.or(file.listen).unwrap_or_default(),
@@ -193,21 +171,14 @@ impl Config {
     }
 }
 
-fn certificate(
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-) -> Result<Option<Certificate>, Failure> {
+fn certificate(certificate: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Certificate>, Failure> {
     match (certificate, key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => Ok(Some(Certificate { certificate, key })),
-        (Some(_), None) => Err(
-            Failure::usage("a certificate is configured, but not its key")
-                .hint("give --tls-key FILE, PGSLUICE_TLS_KEY, or `key` in [tls]"),
-        ),
-        (None, Some(_)) => Err(
-            Failure::usage("a key is configured, but not its certificate")
-                .hint("give --tls-cert FILE, PGSLUICE_TLS_CERT, or `cert` in [tls]"),
-        ),
+        (Some(_), None) => Err(Failure::usage("a certificate is configured, but not its key")
+            .hint("give --tls-key FILE, PGSLUICE_TLS_KEY, or `key` in [tls]")),
+        (None, Some(_)) => Err(Failure::usage("a key is configured, but not its certificate")
+            .hint("give --tls-cert FILE, PGSLUICE_TLS_CERT, or `cert` in [tls]")),
     }
 }
 
@@ -216,17 +187,10 @@ fn identities(entries: Vec<IdentityEntry>) -> Result<Identities, Failure> {
     let mut by_role = HashMap::new();
     for entry in entries {
         if !names.insert(entry.name.clone()) {
-            return Err(Failure::usage(format_args!(
-                "two [[identity]] entries are named `{}`",
-                entry.name
-            ))
-            .hint("give one entry several login roles: roles = [\"a\", \"b\"]"));
+            return Err(Failure::usage(format_args!("two [[identity]] entries are named `{}`", entry.name))
+                .hint("give one entry several login roles: roles = [\"a\", \"b\"]"));
         }
-        let identity = Identity {
-            name: entry.name.clone(),
-            kind: entry.kind,
-            owner: entry.owner,
-        };
+        let identity = Identity { name: entry.name.clone(), kind: entry.kind, owner: entry.owner };
         for role in entry.roles.unwrap_or_else(|| vec![entry.name]) {
             if let Some(other) = by_role.insert(role.clone(), identity.clone()) {
                 return Err(Failure::usage(format_args!(
@@ -358,11 +322,8 @@ impl File {
     /// key gets a suggestion.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let unreadable = |error: std::io::Error| {
-            Failure::usage(format_args!(
-                "cannot read the configuration file {}: {error}",
-                path.display()
-            ))
-            .hint("name another with --config FILE")
+            Failure::usage(format_args!("cannot read the configuration file {}: {error}", path.display()))
+                .hint("name another with --config FILE")
         };
         let size = std::fs::metadata(path).map_err(unreadable)?.len();
         if size > FILE_BYTES_MAX {
@@ -391,11 +352,7 @@ fn not_understood(error: &toml::de::Error, text: &str, path: &Path) -> Failure {
                 || format!("known are {}", expected.join(", ")),
                 |meant| format!("did you mean `{meant}`?"),
             );
-            let what = if message.starts_with("unknown field") {
-                "key"
-            } else {
-                "value"
-            };
+            let what = if message.starts_with("unknown field") { "key" } else { "value" };
             (format!("unknown {what} `{unknown}`"), Some(hint))
         }
         _ => (message.replace('\n', " "), None),
@@ -421,18 +378,12 @@ fn not_understood(error: &toml::de::Error, text: &str, path: &Path) -> Failure {
 /// Whether a line holds a URL with a password in it, which is not to be printed.
 fn may_show_password(text: &str, line: usize) -> bool {
     text.lines().nth(line - 1).is_some_and(|line| {
-        line.contains("password")
-            || line
-                .split_once("://")
-                .is_some_and(|(_, rest)| rest.contains('@'))
+        line.contains("password") || line.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
     })
 }
 
 /// The word of a list that was most likely meant.
-pub(super) fn suggestion<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
@@ -464,10 +415,7 @@ impl ListenAddress {
 
 impl Default for ListenAddress {
     fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 6432,
-        }
+        Self { host: "127.0.0.1".to_owned(), port: 6432 }
     }
 }
 
@@ -495,18 +443,13 @@ impl FromStr for ListenAddress {
         if host.is_empty() || host.contains(char::is_whitespace) {
             return Err(wrong);
         }
-        Ok(Self {
-            host: host.to_owned(),
-            port: port.parse().map_err(|_| wrong)?,
-        })
+        Ok(Self { host: host.to_owned(), port: port.parse().map_err(|_| wrong)? })
     }
 }
 
 impl<'de> Deserialize<'de> for ListenAddress {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -534,9 +477,7 @@ impl FromStr for Duration {
             let unit_at = rest.find(|c: char| !c.is_ascii_digit()).ok_or(wrong)?;
             let number: u64 = rest[..unit_at].parse().map_err(|_| wrong)?;
             rest = &rest[unit_at..];
-            let unit_end = rest
-                .find(|c: char| c.is_ascii_digit())
-                .unwrap_or(rest.len());
+            let unit_end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
             let scale = match &rest[..unit_end] {
                 "ms" => 1,
                 "s" => 1_000,
@@ -558,9 +499,7 @@ impl FromStr for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -585,29 +524,16 @@ mod tests {
     }
 
     fn globals() -> Globals {
-        Globals {
-            config: Some("/dev/null".into()),
-            data: Some("/tmp/d".into()),
-            color: Color::Never,
-            verbose: 0,
-        }
+        Globals { config: Some("/dev/null".into()), data: Some("/tmp/d".into()), color: Color::Never, verbose: 0 }
     }
 
     fn assert_wrong(text: &str, place: &str, said: &str, hinted: Option<&str>) {
-        let Err(Failure::Told {
-            exit,
-            message,
-            hint,
-        }) = parse(text)
-        else {
+        let Err(Failure::Told { exit, message, hint }) = parse(text) else {
             panic!("{text} was accepted");
         };
         assert_eq!(exit, Exit::Usage);
         assert!(!message.contains("secret"), "{message}");
-        assert!(
-            message.starts_with(&format!("pgsluice.toml:{place}: ")),
-            "{message}"
-        );
+        assert!(message.starts_with(&format!("pgsluice.toml:{place}: ")), "{message}");
         assert!(message.contains(said), "{message}");
         assert_eq!(hint.as_deref(), hinted, "{message}");
     }
@@ -629,12 +555,7 @@ mod tests {
             "unknown key `lisen`\n  |\n2 | lisen = \"x:1\"\n  | ^^^^^",
             Some("did you mean `listen`?"),
         );
-        assert_wrong(
-            "[hold]\nexpire = \"1s\"",
-            "2:1",
-            "unknown key `expire`",
-            Some("did you mean `expiry`?"),
-        );
+        assert_wrong("[hold]\nexpire = \"1s\"", "2:1", "unknown key `expire`", Some("did you mean `expiry`?"));
         assert_wrong(
             "[[identity]]\nname = \"a\"\nkind = \"agnet\"",
             "3:8",
@@ -645,12 +566,7 @@ mod tests {
         assert_wrong("[hold]\nexpiry = \"0s\"", "2:10", "cannot be zero", None);
         assert_wrong("listen = \"6432\"", "1:10", "HOST:PORT", None);
         assert_wrong("upstream = \"db\"", "1:12", "postgres://", None);
-        assert_wrong(
-            "upstream = \"postgres://a:secret@db:x\"",
-            "1:12",
-            "65535",
-            None,
-        );
+        assert_wrong("upstream = \"postgres://a:secret@db:x\"", "1:12", "65535", None);
         assert_wrong("a = [", "1:6", "", None);
         assert_wrong("[[identity]]\nkind = \"ci\"", "1:1", "missing field", None);
     }
@@ -658,29 +574,20 @@ mod tests {
     #[test]
     fn flags_come_before_the_url_and_the_url_before_the_file() {
         let arguments = Arguments {
-            upstream: Some(
-                "postgres://db?sslmode=require&sslrootcert=/url"
-                    .parse()
-                    .expect("URL"),
-            ),
+            upstream: Some("postgres://db?sslmode=require&sslrootcert=/url".parse().expect("URL")),
             sslmode: Some(SslMode::VerifyFull),
             ..Arguments::default()
         };
         let config = Config::build(&arguments, &globals()).expect("complete");
         assert_eq!(config.upstream_tls.mode, Some(SslMode::VerifyFull));
-        assert_eq!(
-            config.upstream_tls.root_certificate.as_deref(),
-            Some(Path::new("/url"))
-        );
+        assert_eq!(config.upstream_tls.root_certificate.as_deref(), Some(Path::new("/url")));
         assert_eq!(config.listen.to_string(), "127.0.0.1:6432");
         assert_eq!(config.shared_roles, ["postgres"]);
     }
 
     #[test]
     fn an_upstream_is_needed() {
-        let Err(Failure::Told { exit, hint, .. }) =
-            Config::build(&Arguments::default(), &globals())
-        else {
+        let Err(Failure::Told { exit, hint, .. }) = Config::build(&Arguments::default(), &globals()) else {
             panic!("accepted");
         };
         assert_eq!(exit, Exit::Usage);
@@ -692,20 +599,15 @@ mod tests {
         let file = parse(include_str!("../../testdata/config/full.toml")).expect("understood");
         let identities = identities(file.identities).expect("distinct");
         let agent = identities.of_role("agent_login");
-        assert_eq!(
-            (agent.name.as_str(), agent.kind),
-            ("reporter", IdentityKind::Agent)
-        );
+        assert_eq!((agent.name.as_str(), agent.kind), ("reporter", IdentityKind::Agent));
         assert_eq!(agent.owner.as_deref(), Some("alice"));
         assert_eq!(identities.of_role("alice").kind, IdentityKind::Human);
         assert_eq!(identities.of_role("who").kind, IdentityKind::Service);
 
         let twice =
-            parse("[[identity]]\nname = \"a\"\n[[identity]]\nname = \"b\"\nroles = [\"a\"]")
-                .expect("understood");
+            parse("[[identity]]\nname = \"a\"\n[[identity]]\nname = \"b\"\nroles = [\"a\"]").expect("understood");
         assert!(super::identities(twice.identities).is_err());
-        let twice =
-            parse("[[identity]]\nname = \"a\"\n[[identity]]\nname = \"a\"").expect("understood");
+        let twice = parse("[[identity]]\nname = \"a\"\n[[identity]]\nname = \"a\"").expect("understood");
         assert!(super::identities(twice.identities).is_err());
     }
 
@@ -726,11 +628,7 @@ mod tests {
             ("99999999999999999999s", None),
         ] {
             let read = text.parse::<Duration>().ok();
-            assert_eq!(
-                read.map(|duration| duration.0.as_millis()),
-                milliseconds,
-                "{text}"
-            );
+            assert_eq!(read.map(|duration| duration.0.as_millis()), milliseconds, "{text}");
         }
     }
 

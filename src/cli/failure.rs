@@ -50,11 +50,7 @@ impl Failure {
 
     /// A failure with an exit code of its own.
     pub fn with_exit(exit: Exit, message: impl Display) -> Self {
-        Self::Told {
-            exit,
-            message: message.to_string(),
-            hint: None,
-        }
+        Self::Told { exit, message: message.to_string(), hint: None }
     }
 
     /// The same, with what to do about it.
@@ -69,19 +65,10 @@ impl Failure {
     /// Prints it to stderr and returns the exit code.
     #[must_use]
     pub fn report(&self, color: bool) -> Exit {
-        let Self::Told {
-            exit,
-            message,
-            hint,
-        } = self
-        else {
+        let Self::Told { exit, message, hint } = self else {
             return Exit::Done;
         };
-        let (red, cyan, plain) = if color {
-            ("\x1b[1;31m", "\x1b[36m", "\x1b[0m")
-        } else {
-            ("", "", "")
-        };
+        let (red, cyan, plain) = if color { ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") } else { ("", "", "") };
         let mut stderr = std::io::stderr().lock();
         // The exit code tells what a closed stderr cannot.
         let _ = writeln!(stderr, "{red}error:{plain} {message}");

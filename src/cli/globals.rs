@@ -129,14 +129,11 @@ impl Globals {
 
 /// An absolute path from the environment; the XDG specification says that others are to be ignored.
 fn directory_from(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 fn default_files() -> impl Iterator<Item = PathBuf> {
-    let user = directory_from("XDG_CONFIG_HOME")
-        .or_else(|| directory_from("HOME").map(|home| home.join(".config")));
+    let user = directory_from("XDG_CONFIG_HOME").or_else(|| directory_from("HOME").map(|home| home.join(".config")));
     [
         Some(PathBuf::from("pgsluice.toml")),
         user.map(|directory| directory.join("pgsluice/pgsluice.toml")),

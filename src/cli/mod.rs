@@ -27,11 +27,7 @@ Exit codes: 0 done · 1 failed · 2 usage, configuration or policy file · 3 den
 /// A proxy for Postgres: reads flow, destruction waits for a person.
 #[derive(Debug, Parser)]
 #[command(name = "pgsluice", version, after_help = EXIT_CODES, max_term_width = 100)]
-#[command(
-    propagate_version = true,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
 struct CommandLine {
     #[command(flatten)]
     globals: Globals,
@@ -61,11 +57,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(error) => {
             // Nothing is left to do where even this cannot be printed: the pipe is closed.
             let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
     let globals = &line.globals;

@@ -18,9 +18,7 @@ impl Output {
     /// Locks stdout.
     #[must_use]
     pub fn stdout() -> Self {
-        Self {
-            stdout: io::stdout().lock(),
-        }
+        Self { stdout: io::stdout().lock() }
     }
 
     /// Whether a person is likely to look at it.

@@ -13,12 +13,7 @@ use super::{CommandResult, Failure, Globals};
 pub struct Arguments {
     /// The Postgres server behind: postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?sslmode=...].
     /// Clients log in with their own credentials; a user given here is used for reading the catalog
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PGSLUICE_UPSTREAM",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "URL", env = "PGSLUICE_UPSTREAM", hide_env_values = true)]
     pub upstream: Option<UpstreamText>,
     /// Where clients connect [default: 127.0.0.1:6432]
     #[arg(long, value_name = "ADDR", env = "PGSLUICE_LISTEN")]

@@ -178,9 +178,7 @@ impl FromStr for UpstreamUrl {
             port: port.map_or(Ok(5432), parse_port)?,
             user: None,
             password: None,
-            database: (!database.is_empty())
-                .then(|| decode(database))
-                .transpose()?,
+            database: (!database.is_empty()).then(|| decode(database)).transpose()?,
             tls: UpstreamTls::default(),
         };
         if let Some(userinfo) = userinfo {
@@ -192,9 +190,8 @@ impl FromStr for UpstreamUrl {
             url.password = password.map(decode).transpose()?.map(Zeroizing::new);
         }
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter
-                .split_once('=')
-                .ok_or_else(|| wrong("a parameter of the upstream URL has no value"))?;
+            let (name, value) =
+                parameter.split_once('=').ok_or_else(|| wrong("a parameter of the upstream URL has no value"))?;
             url.set(&decode(name)?, decode(value)?)?;
         }
         if url.user.as_deref() == Some("") {
@@ -232,9 +229,7 @@ impl UpstreamUrl {
             unknown => {
                 let meant = suggestion(unknown, PARAMETERS)
                     .map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
-                return Err(wrong(format!(
-                    "unknown parameter `{unknown}` in the upstream URL{meant}"
-                )));
+                return Err(wrong(format!("unknown parameter `{unknown}` in the upstream URL{meant}")));
             }
         }
         Ok(())
@@ -242,23 +237,15 @@ impl UpstreamUrl {
 }
 
 fn host_of(text: String) -> Host {
-    if text.starts_with('/') {
-        Host::Unix(text.into())
-    } else {
-        Host::Tcp(text)
-    }
+    if text.starts_with('/') { Host::Unix(text.into()) } else { Host::Tcp(text) }
 }
 
 fn split_address(address: &str) -> Result<(&str, Option<&str>), UpstreamUrlError> {
     if address.contains(',') {
-        return Err(wrong(
-            "the upstream URL names several hosts; pgsluice takes one",
-        ));
+        return Err(wrong("the upstream URL names several hosts; pgsluice takes one"));
     }
     if let Some(rest) = address.strip_prefix('[') {
-        let (host, rest) = rest
-            .split_once(']')
-            .ok_or_else(|| wrong("the upstream URL has a `[` without a `]`"))?;
+        let (host, rest) = rest.split_once(']').ok_or_else(|| wrong("the upstream URL has a `[` without a `]`"))?;
         return match rest.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if rest.is_empty() => Ok((host, None)),
@@ -289,9 +276,7 @@ fn decode(text: &str) -> Result<String, UpstreamUrlError> {
                 .and_then(|digits| std::str::from_utf8(digits).ok())
                 .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
                 .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-                .ok_or_else(|| {
-                    wrong("the upstream URL has a `%` without two hex digits; write `%` as `%25`")
-                })?;
+                .ok_or_else(|| wrong("the upstream URL has a `%` without two hex digits; write `%` as `%25`"))?;
             bytes.push(value);
             rest = &after[2..];
         } else {
@@ -320,38 +305,17 @@ mod tests {
         for (text, address, user, database) in [
             ("postgres://db", "db:5432", None, None),
             ("postgresql://db:6000/shop", "db:6000", None, Some("shop")),
-            (
-                "postgres://me:p%40ss@db/a%2Fb",
-                "db:5432",
-                Some("me"),
-                Some("a/b"),
-            ),
+            ("postgres://me:p%40ss@db/a%2Fb", "db:5432", Some("me"), Some("a/b")),
             ("postgres://[::1]:6000/", "[::1]:6000", None, None),
-            (
-                "postgres://%2Frun%2Fpg:6000/x",
-                "/run/pg/.s.PGSQL.6000",
-                None,
-                Some("x"),
-            ),
-            (
-                "postgres:///x?host=/run/pg&user=u",
-                "/run/pg/.s.PGSQL.5432",
-                Some("u"),
-                Some("x"),
-            ),
+            ("postgres://%2Frun%2Fpg:6000/x", "/run/pg/.s.PGSQL.6000", None, Some("x")),
+            ("postgres:///x?host=/run/pg&user=u", "/run/pg/.s.PGSQL.5432", Some("u"), Some("x")),
         ] {
             let url = url(text);
             assert_eq!(url.to_string(), address, "{text}");
             assert_eq!(url.user.as_deref(), user, "{text}");
             assert_eq!(url.database.as_deref(), database, "{text}");
         }
-        assert_eq!(
-            url("postgres://me:p%40:ss@db")
-                .password
-                .as_deref()
-                .map(String::as_str),
-            Some("p@:ss")
-        );
+        assert_eq!(url("postgres://me:p%40:ss@db").password.as_deref().map(String::as_str), Some("p@:ss"));
         assert_eq!(
             url("postgres://db?sslmode=verify-full&sslrootcert=/ca.pem").tls,
             UpstreamTls {

@@ -31,9 +31,7 @@ impl Excerpt {
         let start = floor(source, span.start);
         let end = floor(source, span.end).max(start);
         let line_start = source[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = source[start..]
-            .find('\n')
-            .map_or(source.len(), |at| start + at);
+        let line_end = source[start..].find('\n').map_or(source.len(), |at| start + at);
         let before = &source[line_start..start];
         let marked = &source[start..end.min(line_end)];
         let after = &source[start + marked.len()..line_end];
@@ -58,14 +56,7 @@ impl fmt::Display for Excerpt {
         let margin = number.len();
         writeln!(f, "{:margin$} |", "")?;
         writeln!(f, "{number} | {}", self.shown.trim_end())?;
-        write!(
-            f,
-            "{:margin$} | {:from$}{}",
-            "",
-            "",
-            "^".repeat(self.underline_length),
-            from = self.underline_from
-        )
+        write!(f, "{:margin$} | {:from$}{}", "", "", "^".repeat(self.underline_length), from = self.underline_from)
     }
 }
 
@@ -84,16 +75,12 @@ fn visible(text: &str) -> String {
 }
 
 fn first_characters(text: &str, count: usize) -> &str {
-    text.char_indices()
-        .nth(count)
-        .map_or(text, |(at, _)| &text[..at])
+    text.char_indices().nth(count).map_or(text, |(at, _)| &text[..at])
 }
 
 fn last_characters(text: &str, count: usize) -> &str {
     let total = text.chars().count();
-    text.char_indices()
-        .nth(total.saturating_sub(count))
-        .map_or(text, |(at, _)| &text[at..])
+    text.char_indices().nth(total.saturating_sub(count)).map_or(text, |(at, _)| &text[at..])
 }
 
 #[cfg(test)]

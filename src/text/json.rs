@@ -54,10 +54,7 @@ mod tests {
 
     #[test]
     fn deceptive_characters_are_escaped() {
-        assert_eq!(
-            written("a\u{202e}\u{e0041}\u{9b}\"ü"),
-            r#""a\u202e\udb40\udc41\u009b\"ü""#
-        );
+        assert_eq!(written("a\u{202e}\u{e0041}\u{9b}\"ü"), r#""a\u202e\udb40\udc41\u009b\"ü""#);
     }
 
     proptest! {

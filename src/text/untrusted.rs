@@ -24,20 +24,14 @@ impl<'a> Untrusted<'a> {
     /// Printed on one line.
     #[must_use]
     pub const fn line(text: &'a str) -> Self {
-        Self {
-            text,
-            layout: Layout::Line,
-        }
+        Self { text, layout: Layout::Line }
     }
 
     /// Printed with its own line ends and tabs, the lines after the first indented by `indent` spaces so
     /// that they cannot be taken for lines of ours.
     #[must_use]
     pub const fn block(text: &'a str, indent: usize) -> Self {
-        Self {
-            text,
-            layout: Layout::Block(indent),
-        }
+        Self { text, layout: Layout::Block(indent) }
     }
 }
 
@@ -118,10 +112,7 @@ mod tests {
 
     #[test]
     fn a_block_keeps_its_lines_and_indents_them() {
-        assert_eq!(
-            Untrusted::block("a\r\nb\rc\n\td", 2).to_string(),
-            "a\n  b<U+000D>c\n  \td"
-        );
+        assert_eq!(Untrusted::block("a\r\nb\rc\n\td", 2).to_string(), "a\n  b<U+000D>c\n  \td");
     }
 
     proptest! {
