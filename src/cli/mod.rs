@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod config;
+pub mod demo;
 pub mod failure;
 pub mod globals;
 pub mod output;

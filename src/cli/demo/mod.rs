@@ -1,0 +1,3 @@
+//! `pgsluice demo`: a throwaway Postgres with a shop in it, and the proxy in front.
+
+pub mod throwaway;

@@ -1,0 +1,16 @@
+//! The integration tests: a real Postgres, a real `pgsluice serve`, real clients; one file for one
+//! promise to the user. They are one program, so that they are linked once.
+
+mod support;
+
+/// A test file that nobody names here would never run.
+#[test]
+fn every_test_file_is_part_of_this_program() {
+    let here = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") {
+            assert!(here.contains(&format!("\nmod {module};")), "tests/main.rs lacks `mod {module};`");
+        }
+    }
+}
