@@ -6,6 +6,7 @@
 //! [`Action::Unknown`], never a read.
 
 pub mod effect;
+pub mod functions;
 pub mod statement;
 
 pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
