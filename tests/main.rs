@@ -1,6 +1,8 @@
 //! The integration tests: a real Postgres, a real `pgsluice serve`, real clients; one file for one
 //! promise to the user. They are one program, so that they are linked once.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 /// A test file that nobody names here would never run.
