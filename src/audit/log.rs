@@ -1,0 +1,350 @@
+//! The handle that sessions append with.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::queue::{Closed, NoPlace, Queue};
+use super::record::Record;
+use super::writer;
+
+/// How a log is kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The log's name in its checkpoints and the name of its key, e.g. `pgsluice/db1`; used when the key is made.
+    /// `None`: `pgsluice/` and the host's name.
+    pub origin: Option<String>,
+    /// How many records may wait to be written.
+    pub queue_records: usize,
+    /// How many bytes of large records may wait to be written.
+    pub queue_bytes: usize,
+    /// How long records that nobody waits for may gather before they are written.
+    pub gather: Duration,
+    /// The shortest time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Memory that the store may use to cache its file, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            origin: None,
+            queue_records: 16 * 1024,
+            queue_bytes: 64 * 1024 * 1024,
+            gather: Duration::from_millis(100),
+            checkpoint_every: Duration::from_millis(200),
+            cache_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process writes to it.
+    #[error(
+        "{path}: another pgsluice uses this data directory; stop it, or give this one its own with --data"
+    )]
+    Locked {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// A file or directory cannot be read or made.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The key does not fit: unreadable, missing beside a log that has records, or another log's.
+    #[error("{path}: {reason}")]
+    Key {
+        /// The key's file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// What is stored contradicts itself or its last checkpoint.
+    #[error("{path}: the audit log is damaged: {reason}; run `pgsluice audit verify`")]
+    Corrupt {
+        /// The store's file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store fails in another way.
+    #[error("{path}: {reason}")]
+    Store {
+        /// The store's file.
+        path: PathBuf,
+        /// What it says.
+        reason: String,
+    },
+}
+
+/// Why a record was not taken, or is not on disk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The log could not write, or has been closed; it takes nothing more until it is opened anew.
+    #[error("the audit log cannot write: {0}")]
+    Failed(Arc<str>),
+}
+
+/// Why a record was not taken at once.
+#[derive(Debug, thiserror::Error)]
+pub enum TryAppendError {
+    /// The queue is full. Here is the record again: wait with [`Log::append`].
+    #[error("the audit log's queue is full")]
+    Full(Box<Record>),
+    /// As [`AppendError::Failed`].
+    #[error("the audit log cannot write: {0}")]
+    Failed(Arc<str>),
+}
+
+/// Whether the log can write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Health {
+    Running,
+    Failed(Arc<str>),
+    Closed,
+}
+
+/// What handles and the writer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) health: watch::Sender<Health>,
+}
+
+/// An open log. Cheap to clone; the last clone to be dropped closes it.
+#[derive(Debug, Clone)]
+pub struct Log {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    vkey: String,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Log {
+    /// Opens the log in a data directory, making what is not there: the directory (mode 0700), `audit.redb`,
+    /// `audit.key` (mode 0600), `audit.vkey` and `checkpoint`. Blocks while it reads; no more than the last few
+    /// hundred entries.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(directory: &Path, options: Options) -> Result<Self, OpenError> {
+        let shared = Arc::new(Shared {
+            queue: Queue::new(options.queue_records, options.queue_bytes),
+            health: watch::Sender::new(Health::Running),
+        });
+        let (vkey, writer) = writer::start(directory, options, Arc::clone(&shared))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                vkey,
+                writer: Mutex::new(Some(writer)),
+            }),
+        })
+    }
+
+    /// Appends a record. Waits only while the queue is full.
+    ///
+    /// Records of one caller are written in the order it appends them. Dropping the future before it is ready means
+    /// that the record is not appended.
+    ///
+    /// # Errors
+    /// The log cannot write.
+    pub async fn append(&self, record: Record) -> Result<(), AppendError> {
+        self.enqueue(Some(record), None).await
+    }
+
+    /// Appends a record if the queue has room now.
+    ///
+    /// # Errors
+    /// The queue is full, which gives the record back, or the log cannot write.
+    pub fn try_append(&self, record: Record) -> Result<(), TryAppendError> {
+        self.try_enqueue(record, None)
+    }
+
+    /// Appends a record and waits until it, and all that this caller appended before it, is on disk. Gives its index.
+    ///
+    /// # Errors
+    /// The log cannot write: the record may or may not be on disk.
+    pub async fn append_durable(&self, record: Record) -> Result<u64, AppendError> {
+        let (sender, receipt) = self.receipt();
+        self.enqueue(Some(record), Some(sender)).await?;
+        receipt.await
+    }
+
+    /// Appends a record if the queue has room now, and gives a receipt to wait with.
+    ///
+    /// # Errors
+    /// As [`Log::try_append`].
+    pub fn submit(&self, record: Record) -> Result<DurableReceipt, TryAppendError> {
+        let (sender, receipt) = self.receipt();
+        self.try_enqueue(record, Some(sender))?;
+        Ok(receipt)
+    }
+
+    /// Waits until all that this caller has appended is on disk.
+    ///
+    /// # Errors
+    /// The log cannot write.
+    pub async fn flush(&self) -> Result<(), AppendError> {
+        let (sender, receipt) = self.receipt();
+        self.enqueue(None, Some(sender)).await?;
+        receipt.await.map(drop)
+    }
+
+    /// Why the log cannot write, if it cannot.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        self.failure().map(|reason| reason.to_string())
+    }
+
+    /// Waits until the log cannot write any more, and says why. Ready for ever after.
+    pub async fn failure_watch(&self) -> String {
+        let mut health = self.inner.shared.health.subscribe();
+        // The sender lives in `self`.
+        let _ = health.wait_for(|health| *health != Health::Running).await;
+        self.failed().unwrap_or_default()
+    }
+
+    /// The verifier key of the log's checkpoints, as in `audit.vkey`.
+    #[must_use]
+    pub fn vkey(&self) -> &str {
+        &self.inner.vkey
+    }
+
+    /// Takes nothing more, writes what was appended, signs the last checkpoint and closes the store.
+    ///
+    /// # Errors
+    /// The log failed, before or now.
+    pub async fn close(&self) -> Result<(), AppendError> {
+        let mut health = self.inner.shared.health.subscribe();
+        self.inner.shared.queue.close();
+        // The sender lives in `self`.
+        let _ = health.wait_for(|health| *health != Health::Running).await;
+        match &*health.borrow() {
+            Health::Failed(reason) => Err(AppendError::Failed(Arc::clone(reason))),
+            Health::Running | Health::Closed => Ok(()),
+        }
+    }
+
+    async fn enqueue(
+        &self,
+        record: Option<Record>,
+        durable: Option<oneshot::Sender<u64>>,
+    ) -> Result<(), AppendError> {
+        let record = record.map(|record| Box::new(record.bounded()));
+        let weight = record.as_ref().map_or(0, |record| record.weight_bytes());
+        let queue = &self.inner.shared.queue;
+        let place = queue
+            .place(weight)
+            .await
+            .map_err(|Closed| self.append_error())?;
+        queue
+            .put(place, record, durable)
+            .map_err(|Closed| self.append_error())
+    }
+
+    fn try_enqueue(
+        &self,
+        record: Record,
+        durable: Option<oneshot::Sender<u64>>,
+    ) -> Result<(), TryAppendError> {
+        let record = Box::new(record.bounded());
+        let queue = &self.inner.shared.queue;
+        let place = match queue.try_place(record.weight_bytes()) {
+            Ok(place) => place,
+            Err(NoPlace::Full) => return Err(TryAppendError::Full(record)),
+            Err(NoPlace::Closed) => return Err(TryAppendError::Failed(self.reason())),
+        };
+        queue
+            .put(place, Some(record), durable)
+            .map_err(|Closed| TryAppendError::Failed(self.reason()))
+    }
+
+    fn receipt(&self) -> (oneshot::Sender<u64>, DurableReceipt) {
+        let (sender, index) = oneshot::channel();
+        let receipt = DurableReceipt {
+            index,
+            shared: Arc::clone(&self.inner.shared),
+        };
+        (sender, receipt)
+    }
+
+    fn append_error(&self) -> AppendError {
+        AppendError::Failed(self.reason())
+    }
+
+    fn failure(&self) -> Option<Arc<str>> {
+        self.inner.shared.failure()
+    }
+
+    fn reason(&self) -> Arc<str> {
+        self.inner.shared.reason()
+    }
+}
+
+impl Shared {
+    /// Why the log cannot write, if it cannot.
+    fn failure(&self) -> Option<Arc<str>> {
+        match &*self.health.borrow() {
+            Health::Running => None,
+            Health::Failed(reason) => Some(Arc::clone(reason)),
+            Health::Closed => Some("it is closed".into()),
+        }
+    }
+
+    /// Why the queue took nothing: it is closed before the writer says so.
+    fn reason(&self) -> Arc<str> {
+        self.failure().unwrap_or_else(|| "it is closing".into())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        let writer = self
+            .writer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer {
+            // What was appended must be on disk before the process ends. A writer that panicked has said so in
+            // `health`.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Ready when a record, and all that its caller appended before it, is on disk; gives the record's index.
+#[derive(Debug)]
+pub struct DurableReceipt {
+    index: oneshot::Receiver<u64>,
+    shared: Arc<Shared>,
+}
+
+impl Future for DurableReceipt {
+    type Output = Result<u64, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.index).poll(context).map(|index| {
+            // The writer drops a sender only after it has said why in `health`.
+            index.map_err(|_| AppendError::Failed(self.shared.reason()))
+        })
+    }
+}
