@@ -40,6 +40,8 @@ struct CommandLine {
 enum Command {
     /// Run the proxy in front of a Postgres server
     Serve(Box<serve::Arguments>),
+    /// Try it: a throwaway Postgres with a shop in it, the proxy in front, and what to type next
+    Demo,
     /// Print what packages and shells need
     #[command(subcommand)]
     Util(util::Command),
@@ -64,6 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let globals = &line.globals;
     let result = match &line.command {
         Command::Serve(arguments) => serve::run(arguments, globals),
+        Command::Demo => demo::run(globals),
         Command::Util(command) => util::run(command),
     };
     match result {

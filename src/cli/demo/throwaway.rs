@@ -336,7 +336,7 @@ impl Throwaway {
 
     /// Starts a shell that waits for our end and cleans up after us. It reads from a pipe whose
     /// other end is ours: however we end, the pipe closes. In a process group of its own, it does
-    /// not get the terminal's Ctrl-C.
+    /// not get the terminal's Ctrl-C; it is our user, who may have put files beside the server's.
     fn spawn_janitor(&self) -> Result<Child, StartError> {
         const SCRIPT: &str = r#"
             cat >/dev/null
@@ -348,7 +348,6 @@ impl Throwaway {
         "#;
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", SCRIPT]).arg(&self.directory);
-        self.become_owner(&mut shell);
         shell
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -479,11 +478,11 @@ fn owner() -> Result<Option<Owner>, StartError> {
 
 /// Makes a directory that only the server's owner can enter, under a name that nobody can guess.
 fn make_directory(owner: Option<Owner>) -> Result<PathBuf, StartError> {
-    let random = getrandom::u64().map_err(|error| StartError::Io {
+    let random = getrandom::u32().map_err(|error| StartError::Io {
         what: "cannot get random bytes".to_owned(),
         source: io::Error::other(error.to_string()),
     })?;
-    let directory = std::env::temp_dir().join(format!("pgsluice-{random:016x}"));
+    let directory = std::env::temp_dir().join(format!("pgsluice-{random:08x}"));
     let what = format!("cannot make {}", directory.display());
     DirBuilder::new().mode(0o700).create(&directory).map_err(during(&what))?;
     if let Some(owner) = owner {
