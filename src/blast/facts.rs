@@ -5,32 +5,69 @@ use std::collections::{HashMap, HashSet};
 
 use crate::sql::ObjectKind;
 
+use super::resolve::SearchPath;
+
 /// The facts of one database at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Goes up by one with every snapshot that differs; what was decided with an older one is decided again.
+    /// Differs between any two snapshots, of any databases, that differ, and goes up with time: what was decided
+    /// with an older one is decided again.
     pub version: u64,
     /// The database.
     pub database: String,
     /// `server_version_num`, e.g. 150018.
     pub server_version: u32,
-    /// Relations by name, then by schema: a name may stand in several schemas.
-    pub relations: HashMap<String, Vec<Relation>>,
+    /// Relations by OID; those of sessions (`pg_temp`) and TOAST left out. See [`Facts::named`].
+    pub relations: HashMap<u32, Relation>,
+    /// The OIDs of the relations of each name: a name may stand in several schemas.
+    pub relation_names: HashMap<String, Vec<u32>>,
     /// Functions, procedures and aggregates that are not the server's own (OID >= 16384, or in another
     /// schema than `pg_catalog`), by name.
     pub functions: HashMap<String, Vec<UserFunction>>,
     /// Operators that are not the server's own, by symbol.
     pub operators: HashMap<String, Vec<UserOperator>>,
-    /// Types and domains that are not the server's own and that run code of users when a value is cast to them
-    /// (domains with checks, types with cast functions), by name: the functions.
+    /// Types that run code of users when a value is cast to them or made of them (domains with checks, types that
+    /// contain them, types with cast functions), by name: the functions. The server's own types stand here where
+    /// a user has made a cast to them.
     pub types: HashMap<String, Vec<CodeUse>>,
-    /// Functions that casts between the server's own types run implicitly. Seldom anything but empty; where it is
-    /// not, every expression may run them.
-    pub implicit_casts: Vec<CodeUse>,
-    /// All schemas.
+    /// Code that any expression may run without naming it: implicit casts, the default operator classes of types.
+    /// Seldom anything but empty.
+    pub implicit_code: Vec<CodeUse>,
+    /// Code that any INSERT or UPDATE may run without naming it: assignment casts. Seldom anything but empty.
+    pub assignment_code: Vec<CodeUse>,
+    /// What every definition (`CREATE`, `ALTER`, `DROP`, `GRANT`, ...) runs: event triggers.
+    pub event_triggers: Vec<CodeUse>,
+    /// All schemas, those of sessions left out.
     pub schemas: HashSet<String>,
-    /// The search path that a role gets at login where the role has none of its own: `"$user", public`.
-    pub search_path: Vec<String>,
+    /// The search path that a role gets at login where the role has none of its own.
+    pub search_path: SearchPath,
+    /// The search path of roles that have one of their own, by role.
+    pub role_search_paths: HashMap<String, SearchPath>,
+}
+
+impl Facts {
+    /// The relations of a name, in no order.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = &Relation> {
+        self.relation_names.get(name).into_iter().flatten().filter_map(|oid| self.relations.get(oid))
+    }
+
+    /// The relation of a name in one schema.
+    #[must_use]
+    pub fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        self.named(name).find(|relation| relation.schema == schema)
+    }
+
+    /// Adds a relation under its OID and its name.
+    pub fn add_relation(&mut self, relation: Relation) {
+        self.relation_names.entry(relation.name.clone()).or_default().push(relation.oid);
+        self.relations.insert(relation.oid, relation);
+    }
+
+    /// The search path that a role has right after login, start-up parameters left out.
+    #[must_use]
+    pub fn login_search_path(&self, role: &str) -> &SearchPath {
+        self.role_search_paths.get(role).unwrap_or(&self.search_path)
+    }
 }
 
 /// One relation: a table, partitioned table, view, materialized view, foreign table, sequence or index.
@@ -46,29 +83,28 @@ pub struct Relation {
     pub kind: RelationKind,
     /// `pg_class.reltuples`, where statistics exist.
     pub rows: Option<u64>,
-    /// `pg_relation_size` of it and its TOAST, in bytes, where known.
+    /// Its size by `pg_class.relpages`, in bytes, where statistics exist.
     pub bytes: Option<u64>,
-    /// Whether it is one of the server's own (`pg_catalog`, `information_schema`, `pg_toast`).
+    /// Whether it is one of the server's own (`pg_catalog`, `information_schema`).
     pub system: bool,
-    /// Whether it is temporary.
-    pub temporary: bool,
     /// Foreign keys of other tables that point here.
     pub referenced_by: Vec<ForeignKey>,
     /// Triggers on it that are enabled, internal ones left out.
     pub triggers: Vec<Trigger>,
-    /// Its partitions or inheritance children, by OID.
+    /// Its partitions or inheritance children, by OID; not recursively.
     pub children: Vec<u32>,
-    /// The relations a view reads, by OID (its own rule's, not recursively).
+    /// The relations a view reads, by OID; not recursively.
     pub reads: Vec<u32>,
-    /// Views and materialized views that read it, as (schema, name).
-    pub dependents: Vec<(RelationKind, String, String)>,
-    /// What reading it runs: functions in views (recursively), row security policies, foreign data wrappers.
+    /// Views and materialized views that read it, by OID; not recursively.
+    pub read_by: Vec<u32>,
+    /// What reading it runs by itself: functions and operators in a view's query, row security policies, operator
+    /// classes of its indexes. What the relations under a view run is theirs.
     pub runs_on_read: Vec<CodeUse>,
-    /// What writing to it runs beside its triggers: rules, defaults, checks, generated columns, index expressions,
+    /// What writing to it runs beside its triggers: defaults, checks, generated columns, domains, index expressions,
     /// row security policies.
     pub runs_on_write: Vec<CodeUse>,
-    /// `INSTEAD` or `ALSO` rules, by name.
-    pub rules: Vec<String>,
+    /// Its rules, a view's own `_RETURN` left out.
+    pub rules: Vec<Rule>,
 }
 
 /// What kind of relation: `pg_class.relkind`.
@@ -126,35 +162,51 @@ pub enum ReferentialAction {
     SetDefault,
 }
 
+/// The events of a trigger or a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Events {
+    /// INSERT.
+    pub insert: bool,
+    /// UPDATE.
+    pub update: bool,
+    /// DELETE.
+    pub delete: bool,
+    /// TRUNCATE.
+    pub truncate: bool,
+}
+
 /// A trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
     /// Its name.
     pub name: String,
-    /// The function it runs, as `schema.name()`.
-    pub function: String,
-    /// The function's identity.
+    /// The function it runs.
     pub code: CodeUse,
     /// On which statements it fires.
-    pub on_insert: bool,
-    /// See `on_insert`.
-    pub on_update: bool,
-    /// See `on_insert`.
-    pub on_delete: bool,
-    /// See `on_insert`.
-    pub on_truncate: bool,
+    pub events: Events,
     /// `INSTEAD OF`: on a view.
     pub instead_of: bool,
+}
+
+/// A rule that rewrites writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// Which statements it rewrites.
+    pub events: Events,
+    /// `DO INSTEAD`.
+    pub instead: bool,
 }
 
 /// A function, procedure or aggregate that is not the server's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserFunction {
-    /// What running it is.
-    pub code: CodeUse,
     /// Its schema.
     pub schema: String,
-    /// Whether `row.name` may call it: exactly one required argument of a composite type or a pseudo-type.
+    /// What running it is.
+    pub code: CodeUse,
+    /// Whether `value.name` may call it: it can be called with exactly one argument.
     pub attribute: bool,
 }
 
@@ -170,14 +222,23 @@ pub struct UserOperator {
 /// Code that something runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CodeUse {
-    /// The function's schema; `None` where it is a built-in off the reviewed list.
+    /// The function's schema.
     pub schema: Option<String>,
-    /// The function's name, or what else runs (`file_fdw`).
+    /// The function's name.
     pub name: String,
     /// `pg_proc.oid`; 0 where it is no function.
     pub oid: u32,
-    /// SHA-256 of source, language, settings and what else makes its meaning, in hex; empty where it is no function.
+    /// SHA-256 of source, language, settings and what else makes its meaning, in hex; empty for the server's own.
     pub hash: String,
-    /// Whether it is harmless: a function in C that belongs to an extension on the reviewed list.
+    /// Whether it is harmless: a reviewed function of the server, or one that belongs to a reviewed extension.
     pub reviewed: bool,
+}
+
+impl std::fmt::Display for CodeUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}()", self.name),
+            None => write!(f, "{}()", self.name),
+        }
+    }
 }

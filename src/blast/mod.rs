@@ -2,6 +2,8 @@
 
 pub mod facts;
 pub mod radius;
+pub mod resolve;
 
 pub use facts::Facts;
 pub use radius::{Basis, Radius, Rows};
+pub use resolve::{NameContext, Resolved, SearchPath, resolve};
