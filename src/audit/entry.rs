@@ -29,8 +29,7 @@ pub const MAX_BYTES: usize = u16::MAX as usize;
 pub(super) const SALT_BYTES: usize = 16;
 
 /// The longest that index and salt can make an entry beyond its record.
-pub(super) const AROUND_RECORD_BYTES: usize =
-    r#""index":18446744073709551615,"salt":"0123456789012345678901","#.len();
+pub(super) const AROUND_RECORD_BYTES: usize = r#""index":18446744073709551615,"salt":"0123456789012345678901","#.len();
 
 /// Appends the entry of a record, which must be [bounded](Record::bounded), to the buffer.
 pub(super) fn encode(index: u64, record: &Record, salt: [u8; SALT_BYTES], buffer: &mut Vec<u8>) {
@@ -44,15 +43,10 @@ pub(super) fn encode(index: u64, record: &Record, salt: [u8; SALT_BYTES], buffer
     buffer.pop();
     buffer.extend_from_slice(b",\"salt\":\"");
     let mut text = [0; SALT_BYTES.div_ceil(3) * 4];
-    let written = STANDARD_NO_PAD
-        .encode_slice(salt, &mut text)
-        .expect("the buffer holds the salt's base64");
+    let written = STANDARD_NO_PAD.encode_slice(salt, &mut text).expect("the buffer holds the salt's base64");
     buffer.extend_from_slice(&text[..written]);
     buffer.extend_from_slice(b"\"}");
-    debug_assert!(
-        buffer.len() - start <= MAX_BYTES,
-        "the record was not bounded"
-    );
+    debug_assert!(buffer.len() - start <= MAX_BYTES, "the record was not bounded");
 }
 
 #[cfg(test)]

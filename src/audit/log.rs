@@ -49,9 +49,7 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process writes to it.
-    #[error(
-        "{path}: another pgsluice uses this data directory; stop it, or give this one its own with --data"
-    )]
+    #[error("{path}: another pgsluice uses this data directory; stop it, or give this one its own with --data")]
     Locked {
         /// The store's file.
         path: PathBuf,
@@ -150,13 +148,7 @@ impl Log {
             health: watch::Sender::new(Health::Running),
         });
         let (vkey, writer) = writer::start(directory, options, Arc::clone(&shared))?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                shared,
-                vkey,
-                writer: Mutex::new(Some(writer)),
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { shared, vkey, writer: Mutex::new(Some(writer)) }) })
     }
 
     /// Appends a record. Waits only while the queue is full.
@@ -243,28 +235,15 @@ impl Log {
         }
     }
 
-    async fn enqueue(
-        &self,
-        record: Option<Record>,
-        durable: Option<oneshot::Sender<u64>>,
-    ) -> Result<(), AppendError> {
+    async fn enqueue(&self, record: Option<Record>, durable: Option<oneshot::Sender<u64>>) -> Result<(), AppendError> {
         let record = record.map(|record| Box::new(record.bounded()));
         let weight = record.as_ref().map_or(0, |record| record.weight_bytes());
         let queue = &self.inner.shared.queue;
-        let place = queue
-            .place(weight)
-            .await
-            .map_err(|Closed| self.append_error())?;
-        queue
-            .put(place, record, durable)
-            .map_err(|Closed| self.append_error())
+        let place = queue.place(weight).await.map_err(|Closed| self.append_error())?;
+        queue.put(place, record, durable).map_err(|Closed| self.append_error())
     }
 
-    fn try_enqueue(
-        &self,
-        record: Record,
-        durable: Option<oneshot::Sender<u64>>,
-    ) -> Result<(), TryAppendError> {
+    fn try_enqueue(&self, record: Record, durable: Option<oneshot::Sender<u64>>) -> Result<(), TryAppendError> {
         let record = Box::new(record.bounded());
         let queue = &self.inner.shared.queue;
         let place = match queue.try_place(record.weight_bytes()) {
@@ -272,17 +251,12 @@ impl Log {
             Err(NoPlace::Full) => return Err(TryAppendError::Full(record)),
             Err(NoPlace::Closed) => return Err(TryAppendError::Failed(self.reason())),
         };
-        queue
-            .put(place, Some(record), durable)
-            .map_err(|Closed| TryAppendError::Failed(self.reason()))
+        queue.put(place, Some(record), durable).map_err(|Closed| TryAppendError::Failed(self.reason()))
     }
 
     fn receipt(&self) -> (oneshot::Sender<u64>, DurableReceipt) {
         let (sender, index) = oneshot::channel();
-        let receipt = DurableReceipt {
-            index,
-            shared: Arc::clone(&self.inner.shared),
-        };
+        let receipt = DurableReceipt { index, shared: Arc::clone(&self.inner.shared) };
         (sender, receipt)
     }
 
@@ -318,11 +292,7 @@ impl Shared {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.queue.close();
-        let writer = self
-            .writer
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             // What was appended must be on disk before the process ends. A writer that panicked has said so in
             // `health`.

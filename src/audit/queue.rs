@@ -101,12 +101,7 @@ impl Queue {
     pub(super) async fn place(&self, weight_bytes: usize) -> Result<Place, Closed> {
         let bytes = match self.charge(weight_bytes) {
             0 => None,
-            charge => Some(
-                Arc::clone(&self.bytes)
-                    .acquire_many_owned(charge)
-                    .await
-                    .map_err(|_| Closed)?,
-            ),
+            charge => Some(Arc::clone(&self.bytes).acquire_many_owned(charge).await.map_err(|_| Closed)?),
         };
         self.places.acquire().await.map_err(|_| Closed)?.forget();
         Ok(Place { bytes })
@@ -127,9 +122,7 @@ impl Queue {
             return 0;
         }
         // Never more than there is, or it would wait for ever.
-        u32::try_from(weight_bytes)
-            .unwrap_or(u32::MAX)
-            .min(self.bytes_capacity)
+        u32::try_from(weight_bytes).unwrap_or(u32::MAX).min(self.bytes_capacity)
     }
 
     /// Puts an item into its place, behind all that were put before.
@@ -144,11 +137,7 @@ impl Queue {
             return Err(Closed);
         }
         inner.urgent |= durable.is_some();
-        inner.items.push(Item {
-            record,
-            durable,
-            bytes: place.bytes,
-        });
+        inner.items.push(Item { record, durable, bytes: place.bytes });
         if inner.since.is_none() {
             inner.since = Some(Instant::now());
         }
@@ -175,23 +164,13 @@ impl Queue {
                 None if !inner.open => return None,
                 None => {
                     inner.writer = Writer::Idle;
-                    inner = self
-                        .arrived
-                        .wait(inner)
-                        .unwrap_or_else(PoisonError::into_inner);
+                    inner = self.arrived.wait(inner).unwrap_or_else(PoisonError::into_inner);
                 }
                 Some(waited)
-                    if inner.open
-                        && !inner.urgent
-                        && inner.items.len() < self.capacity / 2
-                        && waited < gather =>
+                    if inner.open && !inner.urgent && inner.items.len() < self.capacity / 2 && waited < gather =>
                 {
                     inner.writer = Writer::Gathering;
-                    inner = self
-                        .arrived
-                        .wait_timeout(inner, gather - waited)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0;
+                    inner = self.arrived.wait_timeout(inner, gather - waited).unwrap_or_else(PoisonError::into_inner).0;
                 }
                 Some(_) => break,
             }

@@ -219,14 +219,9 @@ impl Record {
         self.bound_sql();
         self.bound_params();
         self.bound_actions();
-        for field in [
-            &mut self.session,
-            &mut self.identity,
-            &mut self.database,
-            &mut self.policy,
-            &mut self.hold,
-            &mut self.by,
-        ] {
+        for field in
+            [&mut self.session, &mut self.identity, &mut self.database, &mut self.policy, &mut self.hold, &mut self.by]
+        {
             bound_text(field, TEXT_KEPT_BYTES);
         }
         bound_text(&mut self.reason, REASON_KEPT_BYTES);
@@ -268,10 +263,8 @@ impl Record {
         let Some(params) = &mut self.params else {
             return;
         };
-        let whole: usize = params
-            .iter()
-            .map(|value| value.as_ref().map_or(0, |text| written_bytes(text)) + AROUND_VALUE_BYTES)
-            .sum();
+        let whole: usize =
+            params.iter().map(|value| value.as_ref().map_or(0, |text| written_bytes(text)) + AROUND_VALUE_BYTES).sum();
         if whole <= PARAMS_KEPT_BYTES {
             return;
         }
@@ -339,10 +332,7 @@ impl Record {
             .map(|value| value.as_ref().map_or(0, String::len) + size_of::<Option<String>>())
             .sum();
         let detail = self.detail.as_ref().map_or(0, |_| DETAIL_KEPT_BYTES);
-        let actions = self
-            .actions
-            .as_ref()
-            .map_or(0, |effects| effects.len() * (size_of::<Effect>() + 32));
+        let actions = self.actions.as_ref().map_or(0, |effects| effects.len() * (size_of::<Effect>() + 32));
         size_of::<Self>() + texts + params + detail + actions
     }
 }
@@ -387,13 +377,11 @@ fn bound_text(field: &mut Option<Arc<str>>, kept: usize) {
 
 fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn milliseconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -404,10 +392,7 @@ fn text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, 
     text.as_deref().serialize(serializer)
 }
 
-fn actions<S: Serializer>(
-    effects: &Option<Arc<[Effect]>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn actions<S: Serializer>(effects: &Option<Arc<[Effect]>>, serializer: S) -> Result<S::Ok, S::Error> {
     let effects = effects.as_deref().unwrap_or_default();
     let mut list = serializer.serialize_seq(Some(effects.len()))?;
     for effect in effects {
@@ -440,10 +425,7 @@ mod tests {
     use crate::sql::effect::{Action, Object, ObjectKind};
 
     fn at_epoch(kind: RecordKind) -> Record {
-        Record::at(
-            Timestamp::from_millisecond(1_700_000_000_007).unwrap(),
-            kind,
-        )
+        Record::at(Timestamp::from_millisecond(1_700_000_000_007).unwrap(), kind)
     }
 
     #[test]
@@ -455,13 +437,8 @@ mod tests {
         record.database = Some("shop".into());
         record.set_sql(b"DELETE FROM orders WHERE id = $1");
         record.params = Some(vec![Some("7".into()), None]);
-        record.actions = Some(
-            [Effect::new(
-                Action::Delete,
-                Object::in_schema(ObjectKind::Table, "public", "orders"),
-            )]
-            .into(),
-        );
+        record.actions =
+            Some([Effect::new(Action::Delete, Object::in_schema(ObjectKind::Table, "public", "orders"))].into());
         record.verdict = Some("hold".into());
         record.rows = Some(1);
         assert_eq!(
@@ -473,19 +450,13 @@ mod tests {
     #[test]
     fn time_always_has_three_decimals() {
         let record = Record::at(Timestamp::from_second(1).unwrap(), RecordKind::Gap);
-        assert_eq!(
-            serde_json::to_string(&record).unwrap(),
-            r#"{"time":"1970-01-01T00:00:01.000Z","kind":"gap"}"#
-        );
+        assert_eq!(serde_json::to_string(&record).unwrap(), r#"{"time":"1970-01-01T00:00:01.000Z","kind":"gap"}"#);
     }
 
     #[test]
     fn kinds_are_written_as_they_are_named() {
         for kind in RecordKind::ALL {
-            assert_eq!(
-                serde_json::to_string(&kind).unwrap(),
-                format!("\"{}\"", kind.as_str())
-            );
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.as_str()));
         }
     }
 
@@ -515,8 +486,7 @@ mod tests {
     fn values_and_actions_beyond_the_bound_are_told() {
         let mut record = at_epoch(RecordKind::Intent);
         record.params = Some(vec![Some("x".repeat(PARAMS_KEPT_BYTES)); 3]);
-        record.actions =
-            Some(vec![Effect::new(Action::Read, Object::new(ObjectKind::Table, "t")); 1000].into());
+        record.actions = Some(vec![Effect::new(Action::Read, Object::new(ObjectKind::Table, "t")); 1000].into());
         let record = record.bounded();
         assert_eq!(record.params.as_ref().unwrap().len(), 1);
         assert!(record.params_sha256.is_some());

@@ -12,10 +12,7 @@ pub(super) fn start(
     options: Options,
     shared: Arc<Shared>,
 ) -> Result<(String, JoinHandle<()>), OpenError> {
-    let io = |source| OpenError::Io {
-        path: directory.to_owned(),
-        source,
-    };
+    let io = |source| OpenError::Io { path: directory.to_owned(), source };
     std::fs::create_dir_all(directory).map_err(io)?;
     let writer = std::thread::Builder::new()
         .name("audit-writer".to_owned())
