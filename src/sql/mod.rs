@@ -5,11 +5,22 @@
 //! tokens guards against what the parser overlooks; and whatever is not recognised is
 //! [`Action::Unknown`], never a read.
 
+pub mod canonical;
+mod depth;
 pub mod effect;
+mod fold;
 pub mod functions;
+pub mod keywords;
+pub mod lexer;
+pub mod limits;
+pub mod settings;
+pub mod split;
 pub mod statement;
+pub mod token;
 
 pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
+pub use limits::Limits;
+pub use settings::LexerSettings;
 pub use statement::{FunctionUse, Name, SessionChange, Statement};
 
 pub use statement::{DiscardTarget, Notation};

@@ -1,0 +1,237 @@
+//! Splits a text into its statements exactly where the server's grammar ends them.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+use super::lexer::Lexed;
+use super::limits::Limits;
+use super::token::{Token, TokenKind};
+
+/// The tokens of one statement, without the semicolon that ends it. Never empty.
+#[derive(Debug, Clone, Copy)]
+pub struct StatementTokens<'a> {
+    lexed: &'a Lexed,
+    tokens: &'a [Token],
+}
+
+/// Why no statements can be made of a text. The server refuses such a text as a whole too, or it nests deeper than
+/// anything that is analysed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{reason} at byte {at}")]
+pub struct SplitError {
+    /// What is wrong.
+    pub reason: SplitErrorReason,
+    /// The byte of the source where it shows.
+    pub at: usize,
+}
+
+/// Why no statements can be made of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+pub enum SplitErrorReason {
+    /// `)` without `(`, `(` without `)`, `(]`.
+    #[error("unbalanced parentheses or brackets")]
+    Unbalanced,
+    /// Deeper than [`Limits::nesting`].
+    #[error("parentheses nest deeper than the limit for analysis")]
+    TooDeep,
+    /// A semicolon inside parentheses that are not those of `CREATE RULE`.
+    #[error("a semicolon inside parentheses")]
+    SemicolonInside,
+    /// `BEGIN ATOMIC` without its `END`.
+    #[error("unterminated BEGIN ATOMIC")]
+    UnterminatedBody,
+}
+
+/// The statements of a text; empty ones leave none.
+///
+/// # Errors
+///
+/// [`SplitError`] where the text as a whole cannot be a list of statements.
+pub fn split<'a>(lexed: &'a Lexed, limits: &Limits) -> Result<Vec<StatementTokens<'a>>, SplitError> {
+    let mut splitter =
+        Splitter { lexed, limits: *limits, open: Vec::new(), bodies: Vec::new(), start: 0, out: Vec::new() };
+    splitter.run()?;
+    Ok(splitter.out)
+}
+
+impl<'a> StatementTokens<'a> {
+    /// The tokens.
+    #[must_use]
+    pub const fn tokens(&self) -> &'a [Token] {
+        self.tokens
+    }
+
+    /// The text of a token; see [`Lexed::text`].
+    #[must_use]
+    pub fn text(&self, token: &Token) -> &'a str {
+        self.lexed.text(token)
+    }
+
+    /// The kind of the token at an index.
+    #[must_use]
+    pub fn kind(&self, index: usize) -> Option<TokenKind> {
+        self.tokens.get(index).map(|token| token.kind)
+    }
+
+    /// The keyword or unquoted name at an index, in lower case.
+    #[must_use]
+    pub fn word(&self, index: usize) -> Option<&'a str> {
+        let token = self.tokens.get(index).filter(|token| token.kind == TokenKind::Word)?;
+        Some(self.lexed.text(token))
+    }
+
+    /// The name at an index, quoted or not, folded and unquoted.
+    #[must_use]
+    pub fn name(&self, index: usize) -> Option<&'a str> {
+        let token = self.tokens.get(index)?;
+        matches!(token.kind, TokenKind::Word | TokenKind::QuotedIdentifier).then(|| self.lexed.text(token))
+    }
+
+    /// The operator symbol at an index.
+    #[must_use]
+    pub fn operator(&self, index: usize) -> Option<&'a str> {
+        let token = self.tokens.get(index).filter(|token| token.kind == TokenKind::Operator)?;
+        Some(self.lexed.text(token))
+    }
+
+    /// Whether the tokens from an index on are these words.
+    #[must_use]
+    pub fn words_at(&self, index: usize, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(offset, word)| self.word(index + offset) == Some(word))
+    }
+
+    /// A part of the statement, as if it were one: the body of an `EXPLAIN`, a `PREPARE`, a rule's action.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Option<Self> {
+        let tokens = self.tokens.get(range).filter(|tokens| !tokens.is_empty())?;
+        Some(Self { lexed: self.lexed, tokens })
+    }
+
+    /// The index one past the bracket that closes the one at `open`; `None` where there is none at `open`.
+    #[must_use]
+    pub fn past_closing(&self, open: usize) -> Option<usize> {
+        let mut depth = 0usize;
+        for (index, token) in self.tokens.iter().enumerate().skip(open) {
+            match token.kind {
+                TokenKind::OpenParen | TokenKind::OpenBracket => depth += 1,
+                TokenKind::CloseParen | TokenKind::CloseBracket => depth = depth.checked_sub(1)?,
+                _ => {}
+            }
+            if depth == 0 {
+                return (index > open).then_some(index + 1);
+            }
+        }
+        None
+    }
+
+    /// Where the statement stands in the source.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        let start = self.tokens.first().map_or(0, |token| token.span().start);
+        let end = self.tokens.last().map_or(start, |token| token.span().end);
+        start..end
+    }
+}
+
+struct Splitter<'a> {
+    lexed: &'a Lexed,
+    limits: Limits,
+    /// The brackets that are open.
+    open: Vec<TokenKind>,
+    /// For each `BEGIN ATOMIC` body that is open, the first token of the statement it is at.
+    bodies: Vec<usize>,
+    /// The first token of the statement.
+    start: usize,
+    out: Vec<StatementTokens<'a>>,
+}
+
+impl Splitter<'_> {
+    fn run(&mut self) -> Result<(), SplitError> {
+        let tokens = self.lexed.tokens();
+        for (index, token) in tokens.iter().enumerate() {
+            match token.kind {
+                TokenKind::OpenParen | TokenKind::OpenBracket => self.open(token)?,
+                TokenKind::CloseParen => self.close(token, TokenKind::OpenParen)?,
+                TokenKind::CloseBracket => self.close(token, TokenKind::OpenBracket)?,
+                TokenKind::Semicolon if !self.open.is_empty() => {
+                    // The grammar has semicolons inside parentheses in one place: the actions of a rule.
+                    if self.open.as_slice() != [TokenKind::OpenParen] || !self.is_create_of(&["rule"]) {
+                        return Err(error(SplitErrorReason::SemicolonInside, token));
+                    }
+                }
+                TokenKind::Semicolon => match self.bodies.last_mut() {
+                    Some(statement) => *statement = index + 1,
+                    None => self.end_statement(index),
+                },
+                TokenKind::Word if self.open.is_empty() => self.word(index),
+                _ => {}
+            }
+        }
+        if let Some(last) = tokens.last() {
+            if !self.open.is_empty() {
+                return Err(error(SplitErrorReason::Unbalanced, last));
+            }
+            if !self.bodies.is_empty() {
+                return Err(error(SplitErrorReason::UnterminatedBody, last));
+            }
+        }
+        self.end_statement(tokens.len());
+        Ok(())
+    }
+
+    fn open(&mut self, token: &Token) -> Result<(), SplitError> {
+        if self.open.len() >= self.limits.nesting {
+            return Err(error(SplitErrorReason::TooDeep, token));
+        }
+        self.open.push(token.kind);
+        Ok(())
+    }
+
+    fn close(&mut self, token: &Token, opened: TokenKind) -> Result<(), SplitError> {
+        match self.open.pop() {
+            Some(kind) if kind == opened => Ok(()),
+            _ => Err(error(SplitErrorReason::Unbalanced, token)),
+        }
+    }
+
+    /// A word outside parentheses: it may open or close the body of an SQL-standard function.
+    ///
+    /// `BEGIN ATOMIC` stands in `CREATE FUNCTION` and `CREATE PROCEDURE` only. The body is a list of statements each
+    /// ended by a semicolon, none of which may begin with END (`routine_body_stmt` in `gram.y`), so the body ends at
+    /// the first END behind a semicolon or behind ATOMIC itself: `CASE ... END` and `AS end` never stand there.
+    fn word(&mut self, index: usize) {
+        let is = |at: usize, word: &str| self.token_is_word(at, word);
+        if is(index, "atomic") && index > 0 && is(index - 1, "begin") {
+            if self.is_create_of(&["function", "procedure"]) {
+                self.bodies.push(index + 1);
+            }
+        } else if self.bodies.last() == Some(&index) && is(index, "end") {
+            self.bodies.pop();
+        }
+    }
+
+    /// Whether the statement at hand, the innermost one, begins with `CREATE [OR REPLACE]` and one of these.
+    fn is_create_of(&self, objects: &[&str]) -> bool {
+        let start = self.bodies.last().copied().unwrap_or(self.start);
+        let is = |offset: usize, word: &str| self.token_is_word(start + offset, word);
+        let object = if is(1, "or") && is(2, "replace") { 3 } else { 1 };
+        is(0, "create") && objects.iter().any(|word| is(object, word))
+    }
+
+    fn token_is_word(&self, index: usize, word: &str) -> bool {
+        self.lexed.tokens().get(index).is_some_and(|token| self.lexed.is_word(token, word))
+    }
+
+    fn end_statement(&mut self, end: usize) {
+        let tokens = self.lexed.tokens().get(self.start..end).unwrap_or_default();
+        if !tokens.is_empty() {
+            self.out.push(StatementTokens { lexed: self.lexed, tokens });
+        }
+        self.start = end + 1;
+    }
+}
+
+fn error(reason: SplitErrorReason, token: &Token) -> SplitError {
+    SplitError { reason, at: token.span().start }
+}
