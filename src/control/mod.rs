@@ -1,1 +1,31 @@
 //! The admin API of a running proxy over a Unix socket, and its client.
+//!
+//! The socket is `control.sock` in the data directory, mode 0600: who may open it may decide. Who that is, the
+//! kernel says (`SO_PEERCRED`); nobody names themselves. It speaks HTTP/1.1 with JSON:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | what this proxy is and how it is |
+//! | `GET /v1/sessions` | a list of sessions |
+//! | `GET /v1/holds[?all=true]` | a list of [`HoldView`](crate::gate::HoldView): what waits, or also what ended lately |
+//! | `GET /v1/holds/watch` | the same, one a line, now and whenever one changes |
+//! | `GET /v1/holds/{id}[?settle=true]` | one hold, when asked after its radius is known |
+//! | `POST /v1/holds/{id}/approve` | [`ApproveBody`](api::ApproveBody); the hold as it is then |
+//! | `POST /v1/holds/{id}/deny`, `.../withdraw` | [`ReasonBody`](api::ReasonBody); the hold as it is then |
+//!
+//! Errors are [`ErrorBody`](api::ErrorBody).
+
+pub mod api;
+pub mod caller;
+pub mod client;
+mod routes;
+pub mod server;
+pub mod socket;
+
+pub use caller::Caller;
+pub use client::{Client, ClientError};
+pub use server::{Server, State};
+pub use socket::BindError;
+
+/// The socket's name in the data directory.
+pub const SOCKET_NAME: &str = "control.sock";

@@ -1,0 +1,109 @@
+//! The server's end of the socket.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::caller::Caller;
+use super::routes;
+use super::socket::{self, BindError, SocketFile};
+use crate::gate::Gate;
+
+/// Connections at the same time; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How long a caller may take to say what it wants.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait when accepting fails, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the routes answer from.
+#[derive(Clone)]
+pub struct State {
+    /// The holds.
+    pub gate: Gate,
+    /// What this proxy is and how it is: one JSON object.
+    pub status: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// The sessions: one JSON object each.
+    pub sessions: Arc<dyn Fn() -> Vec<Value> + Send + Sync>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+/// A bound control socket. Its file goes when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    listener: UnixListener,
+    _file: SocketFile,
+    state: State,
+}
+
+impl Server {
+    /// Binds the control socket of a data directory, which has to exist. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Another proxy uses the directory, or the system refuses.
+    pub fn bind(directory: &Path, state: State) -> Result<Self, BindError> {
+        let socket = socket::bind(directory)?;
+        let listener = UnixListener::from_std(socket.listener)
+            .map_err(|error| BindError::Io { path: directory.join(super::SOCKET_NAME), error })?;
+        Ok(Self { listener, _file: socket.file, state })
+    }
+
+    /// Answers until it is dropped; so are the connections then.
+    pub async fn serve(self) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut connections = JoinSet::new();
+        loop {
+            // Taken before accepting: beyond the limit callers wait in the kernel's queue, which is bounded.
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            while connections.try_join_next().is_some() {}
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let state = self.state.clone();
+                    connections.spawn(async move {
+                        let _permit = permit;
+                        answer(stream, state).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept on the control socket");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, state: State) {
+    let caller = match Caller::of(&stream) {
+        Ok(caller) => caller,
+        Err(error) => {
+            tracing::warn!(%error, "the kernel does not say who is on the control socket");
+            return;
+        }
+    };
+    let router = routes::router(state).layer(Extension(caller));
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a caller on the control socket went away");
+    }
+}
