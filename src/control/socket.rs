@@ -136,9 +136,10 @@ mod tests {
         let socket = bind(directory.path()).expect("bound");
         let error = bind(directory.path()).expect_err("in use");
         assert!(matches!(error, BindError::InUse(_)), "{error}");
-        // As kill -9 leaves it.
-        drop(socket.listener);
-        std::mem::forget(socket.file);
+        drop(socket);
+        // As kill -9 leaves it: a file that nobody listens on.
+        drop(UnixListener::bind(directory.path().join(SOCKET_NAME)).expect("bound"));
+        assert!(directory.path().join(SOCKET_NAME).exists());
         bind(directory.path()).expect("stale ones are replaced");
     }
 

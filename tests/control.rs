@@ -1,0 +1,226 @@
+//! People list, watch and decide holds through the control socket of a running proxy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgsluice::blast::{Radius, Rows};
+use pgsluice::control::api::{ApproveBody, ReasonBody};
+use pgsluice::control::{BindError, Client, ClientError, SOCKET_NAME, Server, State};
+use pgsluice::gate::{Decision, Gate, HoldRequest, HoldState, Options, Ticket};
+use pgsluice::policy::{Identity, IdentityKind};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// A proxy's gate and control socket, without the proxy.
+struct Running {
+    directory: TempDir,
+    gate: Gate,
+    client: Client,
+    server: JoinHandle<()>,
+}
+
+fn start() -> Running {
+    start_with(Options::default())
+}
+
+fn start_with(options: Options) -> Running {
+    let directory = tempfile::tempdir().expect("a directory");
+    let gate = Gate::new(options, Arc::new(|_| Ok(())));
+    let server = Server::bind(directory.path(), state(&gate)).expect("bound");
+    let client = Client::new(directory.path());
+    Running { gate, client, server: tokio::spawn(server.serve()), directory }
+}
+
+fn state(gate: &Gate) -> State {
+    State {
+        gate: gate.clone(),
+        status: Arc::new(|| serde_json::json!({"version": "0"})),
+        sessions: Arc::new(|| vec![serde_json::json!({"session": "s1"})]),
+    }
+}
+
+fn request(identity: &str) -> HoldRequest {
+    HoldRequest {
+        sql: "DELETE FROM orders WHERE note = '\u{202e}\n'".into(),
+        params: Vec::new(),
+        identity: Identity { name: identity.to_owned(), kind: IdentityKind::Service, owner: None },
+        session: "s1".to_owned(),
+        database: "shop".to_owned(),
+        client: "127.0.0.1:5000".to_owned(),
+        application_name: "psql".to_owned(),
+        reason: Some("clean up".to_owned()),
+        actions: Vec::new(),
+        reasons: vec!["deletes rows".to_owned()],
+        verdict_policy: "default.cedar: destructive-waits".to_owned(),
+        needs: 1,
+        in_transaction: false,
+        search_path: None,
+        expiry_cap: None,
+        digest: [0; 32],
+    }
+}
+
+fn radius(rows: u64) -> Option<Radius> {
+    Some(Radius {
+        rows: Rows::exact(rows),
+        relations: Vec::new(),
+        triggers: Vec::new(),
+        dependents: Vec::new(),
+        warnings: Vec::new(),
+    })
+}
+
+fn held(running: &Running) -> Ticket {
+    let ticket = running.gate.submit(request("app")).expect("there is room");
+    running.gate.attach_radius(ticket.id(), radius(3));
+    ticket
+}
+
+/// The name the kernel gives this process.
+fn me() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("the system knows its users");
+    user.expect("this user has a name").name
+}
+
+fn code(error: &ClientError) -> &str {
+    match error {
+        ClientError::Refused(body) => &body.code,
+        _ => "",
+    }
+}
+
+#[tokio::test]
+async fn a_hold_is_seen_and_approved() {
+    let running = start();
+    let mut ticket = held(&running);
+    let listed = running.client.holds().await.expect("a list");
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].sql, "DELETE FROM orders WHERE note = '\u{202e}\n'");
+    let seen = running.client.hold(ticket.id()).await.expect("a hold");
+    assert_eq!(seen, listed[0]);
+
+    let body = ApproveBody { reason: Some("fine".into()), max_rows: Some(3), digest: Some(seen.digest) };
+    let approved = running.client.approve(ticket.id(), &body).await.expect("approved");
+    assert_eq!(approved.state, HoldState::Approved);
+    let Decision::Approved { approvals, max_rows } = ticket.decided().await else { panic!("not approved") };
+    assert_eq!((approvals[0].by.as_str(), max_rows), (me().as_str(), Some(3)));
+
+    assert_eq!(running.client.holds().await.expect("a list"), []);
+    assert_eq!(running.client.all_holds().await.expect("a list").len(), 1);
+    let again = running.client.approve(ticket.id(), &ApproveBody::default()).await.expect_err("decided");
+    assert_eq!(code(&again), "approved");
+    assert!(again.to_string().contains(&format!("already decided by {}", me())), "{again}");
+}
+
+#[tokio::test]
+async fn a_hold_is_denied_or_withdrawn() {
+    let running = start();
+    let mut ticket = held(&running);
+    let body = ReasonBody { reason: Some("no".into()) };
+    running.client.deny(ticket.id(), &body).await.expect("denied");
+    assert_eq!(ticket.decided().await, Decision::Denied { by: me(), reason: "no".into() });
+    let mut ticket = held(&running);
+    running.client.withdraw(ticket.id(), &ReasonBody::default()).await.expect("withdrawn");
+    assert_eq!(ticket.decided().await, Decision::Withdrawn { by: me() });
+}
+
+#[tokio::test]
+async fn the_caller_is_who_the_kernel_says() {
+    let running = start_with(Options { shared_roles: Vec::new(), ..Options::default() });
+    let ticket = running.gate.submit(request(&me())).expect("there is room");
+    running.gate.attach_radius(ticket.id(), None);
+    let error = running.client.approve(ticket.id(), &ApproveBody::default()).await.expect_err("my own statement");
+    assert_eq!(code(&error), "own_statement");
+    assert!(error.hint().expect("a hint").contains("shared_roles"));
+}
+
+#[tokio::test]
+async fn an_approval_waits_for_the_radius_and_is_bound_to_what_was_seen() {
+    let running = start();
+    let ticket = running.gate.submit(request("app")).expect("there is room");
+    let attach = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        running.gate.attach_radius(ticket.id(), radius(5));
+    };
+    let (seen, ()) = tokio::join!(running.client.hold(ticket.id()), attach);
+    let seen = seen.expect("a hold");
+    assert_eq!(seen.radius, radius(5));
+    running.gate.attach_radius(ticket.id(), radius(5_000));
+    let body = ApproveBody { digest: Some(seen.digest), ..ApproveBody::default() };
+    let error = running.client.approve(ticket.id(), &body).await.expect_err("it has grown");
+    assert_eq!(code(&error), "changed");
+}
+
+#[tokio::test]
+async fn changes_are_streamed() {
+    let running = start();
+    let first = held(&running);
+    let mut stream = running.client.watch().await.expect("a stream");
+    let mut next = async || stream.next().await.expect("well formed").expect("more");
+    assert_eq!(next().await.id, *first.id());
+    let second = running.gate.submit(request("app")).expect("there is room");
+    assert_eq!((next().await.id, HoldState::Pending), (second.id().clone(), HoldState::Pending));
+    let id = second.id().clone();
+    drop(second);
+    let ended = next().await;
+    assert_eq!((ended.id, ended.state), (id, HoldState::Withdrawn));
+    running.server.abort();
+    // The end of the stream, or an error: never silence.
+    assert!(!matches!(tokio::time::timeout(Duration::from_secs(10), stream.next()).await, Ok(Ok(Some(_))) | Err(_)));
+}
+
+#[tokio::test]
+async fn status_and_sessions_are_what_the_proxy_says() {
+    let running = start();
+    assert_eq!(running.client.status().await.expect("a status")["version"], "0");
+    assert_eq!(running.client.sessions().await.expect("sessions")[0]["session"], "s1");
+}
+
+#[tokio::test]
+async fn nobody_at_home_is_told_apart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = Client::new(directory.path());
+    let error = client.status().await.expect_err("nobody listens");
+    assert!(matches!(error, ClientError::NotRunning { .. }));
+    assert!(error.to_string().contains("does not exist"), "{error}");
+    assert!(error.hint().expect("a hint").contains("pgsluice serve"));
+
+    let running = start();
+    let second = Server::bind(running.directory.path(), state(&running.gate));
+    assert!(matches!(second, Err(BindError::InUse(_))));
+    running.server.abort();
+    assert!(running.server.await.is_err());
+    assert!(!running.directory.path().join(SOCKET_NAME).exists());
+}
+
+#[tokio::test]
+async fn other_requests_are_answered_with_an_error() {
+    let running = start();
+    let unknown = running.client.hold(&"h-2222".parse().expect("an id")).await.expect_err("no such hold");
+    assert_eq!(code(&unknown), "unknown_hold");
+    for (request, status, code) in [
+        ("GET /v1/holds/x HTTP/1.1\r\nhost: a\r\n\r\n", "400", "malformed"),
+        ("GET /v1/holds?al=true HTTP/1.1\r\nhost: a\r\n\r\n", "400", "malformed"),
+        ("GET /v2 HTTP/1.1\r\nhost: a\r\n\r\n", "404", "no_such_route"),
+        ("POST /v1/status HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n", "404", "no_such_route"),
+        (
+            "POST /v1/holds/h-2222/deny HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{\"a\":\"b\"}",
+            "400",
+            "malformed",
+        ),
+    ] {
+        let answer = raw(&running, request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+        assert!(answer.contains(&format!("\"code\":\"{code}\"")), "{request}: {answer}");
+    }
+}
+
+async fn raw(running: &Running, request: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let path = running.directory.path().join(SOCKET_NAME);
+    let mut stream = tokio::net::UnixStream::connect(path).await.expect("connected");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut buffer = vec![0; 4096];
+    let read = stream.read(&mut buffer).await.expect("an answer");
+    String::from_utf8_lossy(&buffer[..read]).into_owned()
+}
