@@ -200,7 +200,7 @@ pub fn split_options(options: &str) -> Vec<String> {
         }
         let mut argument = String::new();
         while let Some(c) = characters.next_if(|c| !is_space(*c)) {
-            // A backslash at the very end stands for itself nowhere: Postgres drops it.
+            // A backslash at the very end is dropped, as in Postgres.
             match c {
                 '\\' => argument.extend(characters.next()),
                 c => argument.push(c),
@@ -210,13 +210,17 @@ pub fn split_options(options: &str) -> Vec<String> {
     }
 }
 
-/// Writes arguments so that [`split_options`] gives them back.
+/// Writes arguments so that [`split_options`] gives them back. An empty one can only be the last: it comes from a
+/// backslash with nothing behind it.
 #[must_use]
 pub fn join_options<'s>(arguments: impl IntoIterator<Item = &'s str>) -> String {
     let mut options = String::new();
     for argument in arguments {
         if !options.is_empty() {
             options.push(' ');
+        }
+        if argument.is_empty() {
+            options.push('\\');
         }
         for c in argument.chars() {
             if is_space(c) || c == '\\' {
@@ -314,6 +318,12 @@ mod tests {
         fn options_round_trip(arguments in vec("[ -~\t\n\\\\é]{1,12}", 0..6)) {
             let joined = join_options(arguments.iter().map(String::as_str));
             prop_assert_eq!(split_options(&joined), arguments);
+        }
+
+        #[test]
+        fn split_options_are_joined_to_the_same(options in "[-a\\\\ ]{0,12}") {
+            let arguments = split_options(&options);
+            prop_assert_eq!(&split_options(&join_options(arguments.iter().map(String::as_str))), &arguments);
         }
     }
 }
