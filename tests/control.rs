@@ -76,6 +76,24 @@ fn held(running: &Running) -> Ticket {
     ticket
 }
 
+/// Runs `pgsluice holds ...` against it, and returns exit code, stdout and stderr.
+async fn holds(running: &Running, arguments: &[&str]) -> (i32, String, String) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_pgsluice"))
+        .arg("--data")
+        .arg(running.directory.path())
+        .arg("--config=/dev/null")
+        .arg("holds")
+        .args(arguments)
+        .output()
+        .await
+        .expect("it runs");
+    (
+        output.status.code().expect("it ends by itself"),
+        String::from_utf8(output.stdout).expect("UTF-8"),
+        String::from_utf8(output.stderr).expect("UTF-8"),
+    )
+}
+
 /// The name the kernel gives this process.
 fn me() -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("the system knows its users");
@@ -223,4 +241,65 @@ async fn raw(running: &Running, request: &str) -> String {
     let mut buffer = vec![0; 4096];
     let read = stream.read(&mut buffer).await.expect("an answer");
     String::from_utf8_lossy(&buffer[..read]).into_owned()
+}
+
+#[tokio::test]
+async fn the_commands_show_and_decide() {
+    let running = start();
+    let (code, stdout, stderr) = holds(&running, &["list"]).await;
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "", "nothing waits for approval\n"));
+
+    let mut ticket = held(&running);
+    let id = ticket.id().to_string();
+    let (code, stdout, _) = holds(&running, &["list"]).await;
+    assert_eq!((code, stdout.lines().count()), (0, 2));
+    assert!(stdout.contains(&id) && stdout.contains("<U+202E>"), "{stdout}");
+    let (code, stdout, _) = holds(&running, &["list", "--json"]).await;
+    let listed: serde_json::Value = serde_json::from_str(&stdout).expect("one line of JSON");
+    assert_eq!((code, listed["id"].as_str()), (0, Some(id.as_str())));
+    assert!(stdout.contains("\\u202e") && !stdout.contains('\u{202e}'), "{stdout}");
+    let (code, stdout, _) = holds(&running, &["show", &id]).await;
+    assert!(code == 0 && stdout.contains("radius      3 rows"), "{stdout}");
+
+    let (code, stdout, stderr) = holds(&running, &["approve", &id, "--reason", "fine", "--max-rows", "3"]).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("DELETE FROM orders") && stdout.ends_with("runs now\n"), "{stdout}");
+    let Decision::Approved { approvals, max_rows } = ticket.decided().await else { panic!("not approved") };
+    assert_eq!((approvals[0].reason.as_deref(), max_rows), (Some("fine"), Some(3)));
+
+    let (code, _, stderr) = holds(&running, &["deny", &id]).await;
+    assert_eq!(code, 1);
+    assert!(stderr.starts_with("error: ") && stderr.contains("already decided by"), "{stderr}");
+    assert!(stderr.contains("\nhint: "), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_commands_end_with_the_code_that_tells_why() {
+    let running = start();
+    let ticket = held(&running);
+    let id = ticket.id().to_string();
+    assert_eq!(holds(&running, &["deny", &id, "--reason", "no"]).await.0, 0);
+    assert_eq!(holds(&running, &["approve", &id]).await.0, 3);
+
+    let expired = running
+        .gate
+        .submit(HoldRequest { expiry_cap: Some(Duration::from_millis(1)), ..request("app") })
+        .expect("there is room");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(holds(&running, &["approve", &expired.id().to_string()]).await.0, 4);
+
+    let two = running.gate.submit(HoldRequest { needs: 2, ..request("app") }).expect("there is room");
+    running.gate.attach_radius(two.id(), None);
+    let (code, stdout, _) = holds(&running, &["approve", &two.id().to_string()]).await;
+    assert!(code == 4 && stdout.contains("waits for 1 more"), "{stdout}");
+
+    assert_eq!(holds(&running, &["approve", "h-2222"]).await.0, 1);
+    assert_eq!(holds(&running, &["approve", "nonsense"]).await.0, 2);
+    running.server.abort();
+    let stopped = running.server.await;
+    assert!(stopped.is_err());
+    let directory = tempfile::tempdir().expect("a directory");
+    let alone = Running { directory, server: tokio::spawn(async {}), gate: running.gate, client: running.client };
+    let (code, _, stderr) = holds(&alone, &["list"]).await;
+    assert!(code == 1 && stderr.contains("no pgsluice runs"), "{stderr}");
 }

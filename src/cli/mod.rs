@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod failure;
 pub mod globals;
+pub mod holds;
 pub mod output;
 pub mod serve;
 pub mod upstream;
@@ -42,6 +43,9 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Try it: a throwaway Postgres with a shop in it, the proxy in front, and what to type next
     Demo,
+    /// See what waits for approval, and decide
+    #[command(subcommand)]
+    Holds(holds::Command),
     /// Print what packages and shells need
     #[command(subcommand)]
     Util(util::Command),
@@ -67,6 +71,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let result = match &line.command {
         Command::Serve(arguments) => serve::run(arguments, globals),
         Command::Demo => demo::run(globals),
+        Command::Holds(command) => holds::run(command, globals),
         Command::Util(command) => util::run(command),
     };
     match result {

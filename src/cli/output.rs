@@ -56,6 +56,12 @@ impl Output {
     }
 }
 
+/// Tells a person something that is no data, on stderr.
+pub fn note(text: impl fmt::Display) {
+    // Where nobody reads it, nobody misses it.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "the signature of map_err")]
 fn output_failure(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
