@@ -1,6 +1,7 @@
 //! How much a statement would do in *this* database: effects + catalog facts -> blast radius. Pure.
 
 pub mod facts;
+mod names;
 pub mod radius;
 pub mod resolve;
 

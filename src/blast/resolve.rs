@@ -1,10 +1,44 @@
 //! From names as written to the objects of one database, and to the code that a statement may run there.
+//!
+//! A function passes only if its name can mean nothing but a reviewed function of the server or of a reviewed
+//! extension. We do not know the types of arguments, so every function of that name on the search path counts: a
+//! `public.lower(varchar)` wins over `pg_catalog.lower(text)` for a varchar. Code that nobody names counts as well:
+//! what operators, casts, views, policies, triggers, rules, defaults, checks and indexes run.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::facts::{CodeUse, Facts};
-use crate::sql::{Action, Effect, Object, ObjectKind, Statement};
+use super::facts::{CodeUse, Events, Facts, ReferentialAction, Relation, RelationKind};
+use super::names::{Found, Names};
+use crate::sql::functions::{builtin, keyword_call};
+use crate::sql::{
+    Action, Certainty, Effect, Extent, FunctionUse, Name, Notation, Object, ObjectKind, SessionChange, Statement,
+};
+
+/// Reasons beyond these are left out: an approver reads a handful.
+const REASONS: usize = 40;
+
+/// Operators that syntax uses without writing them: `IN`, `BETWEEN`, `LIKE`, `CASE x WHEN`, `NULLIF`, `USING (...)`.
+const IMPLICIT_OPERATORS: [&str; 11] = ["=", "<>", "<", "<=", ">", ">=", "~~", "!~~", "~~*", "!~~*", "~"];
+
+/// Functions of the server that make values of a type which their argument brings, so that no type is named.
+const MAKES_VALUES_OF_TYPES: [&str; 5] = [
+    "json_populate_record",
+    "json_populate_recordset",
+    "jsonb_populate_record",
+    "jsonb_populate_recordset",
+    "jsonb_populate_record_valid",
+];
+
+/// Relations of the server that show what nobody should see by chance, and why.
+const RESTRICTED: [(&str, &str); 6] = [
+    ("pg_authid", "shows the password hashes of roles"),
+    ("pg_shadow", "shows the password hashes of roles"),
+    ("pg_user_mapping", "shows passwords for foreign servers"),
+    ("pg_hba_file_rules", "shows who may log in from where"),
+    ("pg_ident_file_mappings", "shows who may log in as whom"),
+    ("pg_file_settings", "shows the server's configuration files"),
+];
 
 /// Where names without a schema are looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,7 +71,7 @@ pub struct NameContext {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Resolved {
     /// What it does, names resolved to schemas, kinds from the catalog, with what it reaches through views,
-    /// triggers, rules and code.
+    /// foreign keys, triggers, rules and code.
     pub effects: Vec<Effect>,
     /// Why there is more than the text says; for the approver.
     pub reasons: Vec<String>,
@@ -47,8 +81,497 @@ pub struct Resolved {
 
 /// Resolves the names of a statement and finds the code it may run.
 #[must_use]
-pub fn resolve(statement: &Statement, _facts: &Facts, _context: &NameContext) -> Resolved {
-    let mut effects = statement.effects.clone();
-    effects.push(Effect::new(Action::Unknown, Object::new(ObjectKind::Other, "")));
-    Resolved { effects, reasons: Vec::new(), code: Vec::new() }
+pub fn resolve(statement: &Statement, facts: &Facts, context: &NameContext) -> Resolved {
+    let mut resolver = Resolver::new(facts, context);
+    resolver.statement(statement);
+    resolver.finish()
 }
+
+struct Resolver<'a> {
+    facts: &'a Facts,
+    context: &'a NameContext,
+    names: Names<'a>,
+    effects: Vec<Effect>,
+    /// The effects again, to keep each once without looking through the list.
+    known: HashSet<Effect>,
+    reasons: Vec<String>,
+    code: BTreeSet<CodeUse>,
+    /// Relations already followed, by what was done to them: views and keys may form circles.
+    followed: HashSet<(u32, Action)>,
+    /// What is still to be followed. Chains of views and keys have no bound, so this is no recursion.
+    steps: Vec<Step<'a>>,
+}
+
+/// Something that is done to a relation and has consequences.
+struct Step<'a> {
+    relation: &'a Relation,
+    action: Action,
+    extent: Extent,
+    certainty: Certainty,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(facts: &'a Facts, context: &'a NameContext) -> Self {
+        Self {
+            facts,
+            context,
+            names: Names::new(facts, context),
+            effects: Vec::new(),
+            known: HashSet::new(),
+            reasons: Vec::new(),
+            code: BTreeSet::new(),
+            followed: HashSet::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    fn finish(self) -> Resolved {
+        Resolved { effects: self.effects, reasons: self.reasons, code: self.code.into_iter().collect() }
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        for effect in &statement.effects {
+            self.effect(effect);
+        }
+        for function in &statement.functions {
+            match function.notation {
+                Notation::Call | Notation::Procedure => self.call(function),
+                Notation::Attribute => self.attribute(&function.name),
+            }
+        }
+        self.operators(&statement.operators);
+        self.types(statement);
+        self.unnamed_code(statement);
+        for change in &statement.session {
+            // Planning at DECLARE already runs what is labelled immutable.
+            if let SessionChange::DeclareCursor { body, .. } = change {
+                self.statement(body);
+            }
+        }
+    }
+
+    fn add(&mut self, effect: Effect) {
+        if self.known.insert(effect.clone()) {
+            self.effects.push(effect);
+        }
+    }
+
+    fn reason(&mut self, reason: impl FnOnce() -> String) {
+        if self.reasons.len() < REASONS {
+            let reason = reason();
+            if !self.reasons.contains(&reason) {
+                self.reasons.push(reason);
+            }
+        }
+    }
+
+    /// Code that may run. `why` ends in the name of the code.
+    fn run(&mut self, code: &CodeUse, certainty: Certainty, why: impl FnOnce() -> String) {
+        if code.reviewed || self.is_approved(code) {
+            return;
+        }
+        let object = Object { kind: ObjectKind::Function, schema: code.schema.clone(), name: code.name.clone() };
+        self.add(Effect { certainty, ..Effect::new(Action::Execute, object) });
+        if self.code.insert(code.clone()) {
+            self.reason(|| format!("{} {code}", why()));
+        }
+    }
+
+    fn is_approved(&self, code: &CodeUse) -> bool {
+        !code.hash.is_empty()
+            && !self.context.approved.is_empty()
+            && self.context.approved.contains(&(code.oid, code.hash.clone()))
+    }
+
+    // Relations
+
+    fn effect(&mut self, effect: &Effect) {
+        if matches!(effect.action, Action::Create | Action::Alter | Action::Drop | Action::Grant) {
+            for code in &self.facts.event_triggers {
+                self.run(code, Certainty::Possible, || "an event trigger runs".to_owned());
+            }
+        }
+        let relation = matches!(
+            effect.object.kind,
+            ObjectKind::Relation
+                | ObjectKind::Table
+                | ObjectKind::View
+                | ObjectKind::MaterializedView
+                | ObjectKind::ForeignTable
+                | ObjectKind::Index
+                | ObjectKind::Sequence
+        );
+        if !relation || effect.object.name.is_empty() {
+            if effect.action == Action::Maintain {
+                self.maintain_everything();
+            }
+            self.add(effect.clone());
+        } else if effect.action == Action::Create {
+            self.create(effect);
+        } else {
+            self.on_relation(effect);
+        }
+    }
+
+    fn create(&mut self, effect: &Effect) {
+        let mut effect = effect.clone();
+        // An index is made where its table is.
+        if effect.object.schema.is_none() && !effect.temporary && effect.object.kind != ObjectKind::Index {
+            effect.object.schema = self.names.creation_schema().map(str::to_owned);
+        }
+        self.add(effect);
+    }
+
+    fn on_relation(&mut self, effect: &Effect) {
+        match self.names.relation(effect.object.schema.as_deref(), &effect.object.name) {
+            Found::Temporary => {
+                let mut effect = effect.clone().temporary();
+                effect.object.schema = Some("pg_temp".to_owned());
+                if effect.object.kind == ObjectKind::Relation {
+                    effect.object.kind = ObjectKind::Table;
+                }
+                self.add(effect);
+            }
+            Found::One(relation) => self.reach(relation, effect, effect.certainty),
+            Found::Several(relations) => {
+                let certainty = if relations.len() == 1 { effect.certainty } else { Certainty::Possible };
+                for relation in relations {
+                    self.reach(relation, effect, certainty);
+                }
+            }
+            Found::Nothing => {
+                self.add(effect.clone());
+                if self.context.pending_definitions {
+                    self.add(Effect {
+                        certainty: Certainty::Possible,
+                        ..Effect::new(Action::Execute, effect.object.clone())
+                    });
+                    self.reason(|| {
+                        format!(
+                            "{} may have been made in this transaction: what it runs cannot be seen yet",
+                            effect.object
+                        )
+                    });
+                }
+            }
+        }
+    }
+
+    /// An effect on a relation, and what follows from it.
+    fn reach(&mut self, relation: &'a Relation, effect: &Effect, certainty: Certainty) {
+        let object = Object::in_schema(relation.kind.object_kind(), &relation.schema, &relation.name);
+        self.add(Effect { object, certainty, ..effect.clone() });
+        self.follow(relation, effect.action, effect.extent, certainty);
+        while let Some(step) = self.steps.pop() {
+            self.step(&step);
+        }
+    }
+
+    /// Another relation that is reached, shown as an effect of its own.
+    fn also(&mut self, relation: &'a Relation, action: Action, extent: Extent, certainty: Certainty) {
+        let object = Object::in_schema(relation.kind.object_kind(), &relation.schema, &relation.name);
+        self.add(Effect { certainty, extent, ..Effect::new(action, object) });
+        self.follow(relation, action, extent, certainty);
+    }
+
+    fn follow(&mut self, relation: &'a Relation, action: Action, extent: Extent, certainty: Certainty) {
+        if self.followed.insert((relation.oid, action)) {
+            self.steps.push(Step { relation, action, extent, certainty });
+        }
+    }
+
+    fn step(&mut self, step: &Step<'a>) {
+        match step.action {
+            Action::Read => self.read(step),
+            Action::Insert | Action::Update | Action::Delete | Action::Truncate => self.write(step),
+            Action::Maintain => self.maintain(step.relation),
+            _ => {}
+        }
+    }
+
+    fn read(&mut self, step: &Step<'a>) {
+        let relation = step.relation;
+        self.restricted(relation, step.certainty);
+        self.foreign(relation, step.certainty);
+        // What a materialized view runs, it runs when it is refreshed.
+        if relation.kind == RelationKind::MaterializedView {
+            return;
+        }
+        for code in &relation.runs_on_read {
+            self.run(code, Certainty::Possible, || format!("reading {} runs", name_of(relation)));
+        }
+        for base in self.relations(&relation.reads) {
+            self.also(base, Action::Read, step.extent, step.certainty);
+        }
+        for child in self.relations(&relation.children) {
+            self.follow(child, Action::Read, step.extent, Certainty::Possible);
+        }
+    }
+
+    fn restricted(&mut self, relation: &Relation, certainty: Certainty) {
+        if !relation.system || relation.schema != "pg_catalog" {
+            return;
+        }
+        if let Some((name, why)) = RESTRICTED.iter().find(|(name, _)| *name == relation.name) {
+            let object = Object::in_schema(ObjectKind::System, "pg_catalog", *name);
+            self.add(Effect { certainty, ..Effect::new(Action::Host, object) });
+            self.reason(|| format!("{name} {why}"));
+        }
+    }
+
+    fn foreign(&mut self, relation: &Relation, certainty: Certainty) {
+        if relation.kind == RelationKind::ForeignTable {
+            let object = Object::in_schema(ObjectKind::ForeignTable, &relation.schema, &relation.name);
+            self.add(Effect { certainty, ..Effect::new(Action::Host, object) });
+            self.reason(|| {
+                format!(
+                    "{} is a foreign table: its server reads files, runs programs or asks others",
+                    name_of(relation)
+                )
+            });
+        }
+    }
+
+    fn relations(&self, oids: &'a [u32]) -> impl Iterator<Item = &'a Relation> + use<'a> {
+        let facts = self.facts;
+        oids.iter().filter_map(|oid| facts.relations.get(oid))
+    }
+
+    fn write(&mut self, step: &Step<'a>) {
+        let Step { relation, action, extent, certainty } = *step;
+        if relation.system {
+            self.write_system(relation, certainty);
+            return;
+        }
+        self.foreign(relation, certainty);
+        let replaced = self.rules_and_triggers(relation, action);
+        for code in relation.runs_on_write.iter().chain(&relation.runs_on_read) {
+            self.run(code, Certainty::Possible, || format!("writing to {} runs", name_of(relation)));
+        }
+        if relation.kind == RelationKind::View && !replaced {
+            let certainty = if relation.reads.len() == 1 { certainty } else { Certainty::Possible };
+            for base in self.relations(&relation.reads) {
+                self.also(base, action, extent, certainty);
+            }
+        }
+        self.cascades(relation, action);
+        for child in self.relations(&relation.children) {
+            self.follow(child, action, extent, Certainty::Possible);
+        }
+    }
+
+    /// The catalogs are definitions in the form of rows.
+    fn write_system(&mut self, relation: &Relation, certainty: Certainty) {
+        let (action, kind) = if relation.name == "pg_settings" {
+            (Action::Set, ObjectKind::Setting)
+        } else {
+            (Action::Alter, ObjectKind::System)
+        };
+        let object = Object::in_schema(kind, &relation.schema, &relation.name);
+        self.add(Effect { certainty, ..Effect::new(action, object) });
+        self.reason(|| format!("{} is one of the server's own: rows in it are definitions", name_of(relation)));
+    }
+
+    /// Whether a rule or a trigger does something instead.
+    fn rules_and_triggers(&mut self, relation: &'a Relation, action: Action) -> bool {
+        let mut replaced = false;
+        for rule in relation.rules.iter().filter(|rule| fires(rule.events, action)) {
+            replaced |= rule.instead;
+            let object = Object::in_schema(ObjectKind::Rule, &relation.schema, &rule.name);
+            self.add(Effect { certainty: Certainty::Possible, ..Effect::new(Action::Execute, object) });
+            self.reason(|| format!("rule {} on {} rewrites the {action}", rule.name, name_of(relation)));
+        }
+        for trigger in relation.triggers.iter().filter(|trigger| fires(trigger.events, action)) {
+            replaced |= trigger.instead_of;
+            self.run(&trigger.code, Certainty::Possible, || {
+                format!("trigger {} on {} runs", trigger.name, name_of(relation))
+            });
+        }
+        replaced
+    }
+
+    /// What foreign keys do to the tables that point here.
+    fn cascades(&mut self, relation: &'a Relation, action: Action) {
+        for key in &relation.referenced_by {
+            let Some(from) = self.facts.relations.get(&key.from) else { continue };
+            let referential = match action {
+                Action::Delete => key.on_delete,
+                Action::Update => key.on_update,
+                // TRUNCATE of a referenced table is refused unless it says CASCADE.
+                Action::Truncate => ReferentialAction::Cascade,
+                _ => continue,
+            };
+            let reached = match referential {
+                ReferentialAction::NoAction | ReferentialAction::Restrict => continue,
+                ReferentialAction::Cascade => action,
+                ReferentialAction::SetNull | ReferentialAction::SetDefault => Action::Update,
+            };
+            let extent = if action == Action::Truncate { Extent::Whole } else { Extent::Bounded };
+            self.reason(|| format!("foreign key {} reaches {}: {reached}", key.name, name_of(from)));
+            self.also(from, reached, extent, Certainty::Possible);
+        }
+    }
+
+    /// ANALYZE, REINDEX, REFRESH ...: they compute index expressions and views.
+    fn maintain(&mut self, relation: &'a Relation) {
+        for code in relation.runs_on_read.iter().chain(&relation.runs_on_write) {
+            self.run(code, Certainty::Possible, || format!("work on {} runs", name_of(relation)));
+        }
+        self.foreign(relation, Certainty::Possible);
+        for next in self.relations(&relation.children).chain(self.relations(&relation.reads)) {
+            self.follow(next, Action::Maintain, Extent::Inapplicable, Certainty::Possible);
+        }
+    }
+
+    /// ANALYZE without a name, REINDEX DATABASE.
+    fn maintain_everything(&mut self) {
+        let relations = self.facts.relations.values().filter(|relation| !relation.system);
+        let code: BTreeSet<_> =
+            relations.flat_map(|relation| relation.runs_on_read.iter().chain(&relation.runs_on_write)).collect();
+        for code in code {
+            self.run(code, Certainty::Possible, || "work on the whole database runs".to_owned());
+        }
+    }
+
+    // Code that is named
+
+    fn call(&mut self, function: &FunctionUse) {
+        let name = &function.name;
+        let builtin = match name.schema.as_deref() {
+            None => {
+                let syntax = keyword_call(&name.name).is_some_and(|since| since <= self.facts.server_version);
+                syntax || builtin(&name.name).is_some()
+            }
+            Some("pg_catalog" | "information_schema") => builtin(&name.name).is_some(),
+            Some(_) => false,
+        };
+        let candidates: Vec<_> = self.names.functions(name).collect();
+        let certainty = if candidates.len() == 1 && !builtin { Certainty::Certain } else { Certainty::Possible };
+        for candidate in &candidates {
+            self.run(&candidate.code, certainty, || format!("{} may call", written(name)));
+        }
+        self.cast(&name.name);
+        if !builtin && candidates.is_empty() {
+            let kind =
+                if function.notation == Notation::Procedure { ObjectKind::Procedure } else { ObjectKind::Function };
+            let object = Object { kind, schema: name.schema.clone(), name: name.name.clone() };
+            self.add(Effect { certainty: Certainty::Possible, ..Effect::new(Action::Execute, object) });
+            self.reason(|| format!("no function is known that {}() calls", written(name)));
+        }
+    }
+
+    fn attribute(&mut self, name: &Name) {
+        let candidates: Vec<_> = self.names.functions(name).filter(|candidate| candidate.attribute).collect();
+        for candidate in candidates {
+            self.run(&candidate.code, Certainty::Possible, || format!("attribute {} may call", name.name));
+        }
+        self.cast(&name.name);
+        if builtin(&name.name).is_some_and(|class| !class.is_harmless()) {
+            let object = Object::in_schema(ObjectKind::Function, "pg_catalog", &name.name);
+            self.add(Effect { certainty: Certainty::Possible, ..Effect::new(Action::Execute, object) });
+            self.reason(|| format!("attribute {} may call pg_catalog.{}()", name.name, name.name));
+        }
+    }
+
+    fn operators(&mut self, written_operators: &[Name]) {
+        if self.facts.operators.is_empty() {
+            return;
+        }
+        let implicit = IMPLICIT_OPERATORS.map(|symbol| Name { schema: None, name: symbol.to_owned() });
+        for name in written_operators.iter().chain(&implicit) {
+            let candidates: Vec<_> = self.names.operators(name).collect();
+            for operator in candidates {
+                self.run(&operator.code, Certainty::Possible, || format!("operator {} may call", written(name)));
+            }
+        }
+    }
+
+    fn types(&mut self, statement: &Statement) {
+        if self.facts.types.is_empty() {
+            return;
+        }
+        for name in &statement.types {
+            self.cast(canonical_type(&name.name));
+        }
+        let makes = |function: &FunctionUse| MAKES_VALUES_OF_TYPES.contains(&function.name.name.as_str());
+        if statement.functions.iter().any(makes) {
+            let code: BTreeSet<_> = self.facts.types.values().flatten().collect();
+            for code in code {
+                self.run(code, Certainty::Possible, || "making a value of a type may run".to_owned());
+            }
+        }
+    }
+
+    /// A value is made of a type, by a cast or by calling the type's name as a function.
+    fn cast(&mut self, name: &str) {
+        let facts = self.facts;
+        for code in facts.types.get(name).into_iter().flatten() {
+            self.run(code, Certainty::Possible, || format!("a cast to {name} may call"));
+        }
+    }
+
+    /// Code that stands nowhere in the statement.
+    fn unnamed_code(&mut self, statement: &Statement) {
+        let facts = self.facts;
+        let computes = !statement.functions.is_empty()
+            || !statement.operators.is_empty()
+            || statement.effects.iter().any(|effect| effect.action != Action::Transaction);
+        if computes {
+            for code in &facts.implicit_code {
+                self.run(code, Certainty::Possible, || "an implicit cast or comparison may call".to_owned());
+            }
+        }
+        if statement.effects.iter().any(|effect| matches!(effect.action, Action::Insert | Action::Update)) {
+            for code in &facts.assignment_code {
+                self.run(code, Certainty::Possible, || "an assignment cast may call".to_owned());
+            }
+        }
+    }
+}
+
+fn name_of(relation: &Relation) -> String {
+    format!("{}.{}", relation.schema, relation.name)
+}
+
+fn written(name: &Name) -> String {
+    match &name.schema {
+        Some(schema) => format!("{schema}.{}", name.name),
+        None => name.name.clone(),
+    }
+}
+
+const fn fires(events: Events, action: Action) -> bool {
+    match action {
+        Action::Insert => events.insert,
+        Action::Update => events.update,
+        Action::Delete => events.delete,
+        Action::Truncate => events.truncate,
+        _ => false,
+    }
+}
+
+/// The catalog's name of a type as SQL writes it, without `[]` and `(...)` (`SystemTypeName`, `gram.y`).
+fn canonical_type(written: &str) -> &str {
+    let base = written.split(['(', '[']).next().unwrap_or(written).trim_end();
+    match base {
+        "int" | "integer" => "int4",
+        "bigint" => "int8",
+        "smallint" => "int2",
+        "real" => "float4",
+        "float" | "double precision" | "double" => "float8",
+        "decimal" | "dec" => "numeric",
+        "boolean" => "bool",
+        "char" | "character" | "nchar" | "national character" | "national char" => "bpchar",
+        "character varying" | "char varying" | "national character varying" => "varchar",
+        "bit varying" => "varbit",
+        "timestamp with time zone" => "timestamptz",
+        "timestamp without time zone" => "timestamp",
+        "time with time zone" => "timetz",
+        "time without time zone" => "time",
+        _ => base,
+    }
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

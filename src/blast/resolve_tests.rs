@@ -1,0 +1,396 @@
+use super::*;
+use crate::blast::facts::{ForeignKey, Rule, Trigger, UserFunction, UserOperator};
+
+/// A database with the schemas `public` and `evil`, on Postgres 15.
+fn facts() -> Facts {
+    let mut facts = Facts { server_version: 150_018, ..Facts::default() };
+    for schema in ["public", "evil", "pg_catalog", "information_schema"] {
+        facts.schemas.insert(schema.to_owned());
+    }
+    facts.search_path = path(&["$user", "public"]);
+    facts.add_relation(table(100, "public", "orders"));
+    facts.add_relation(Relation { system: true, ..table(1259, "pg_catalog", "pg_class") });
+    facts
+}
+
+fn table(oid: u32, schema: &str, name: &str) -> Relation {
+    Relation { oid, schema: schema.to_owned(), name: name.to_owned(), ..Relation::default() }
+}
+
+fn path(schemas: &[&str]) -> SearchPath {
+    SearchPath::Known(schemas.iter().map(|schema| (*schema).to_owned()).collect())
+}
+
+fn usual() -> NameContext {
+    NameContext { search_path: path(&["$user", "public"]), role: "app".to_owned(), ..NameContext::default() }
+}
+
+fn code(schema: &str, name: &str) -> CodeUse {
+    CodeUse {
+        schema: Some(schema.to_owned()),
+        name: name.to_owned(),
+        oid: 20_000,
+        hash: "ab".to_owned(),
+        reviewed: false,
+    }
+}
+
+fn function(facts: &mut Facts, schema: &str, name: &str) {
+    let entry = UserFunction { schema: schema.to_owned(), code: code(schema, name), attribute: true };
+    facts.functions.entry(name.to_owned()).or_default().push(entry);
+}
+
+fn name(written: &str) -> Name {
+    match written.split_once('.') {
+        Some((schema, name)) if !schema.is_empty() => Name { schema: Some(schema.to_owned()), name: name.to_owned() },
+        _ => Name { schema: None, name: written.to_owned() },
+    }
+}
+
+fn blank() -> Statement {
+    Statement {
+        span: 0..0,
+        command: "SELECT".to_owned(),
+        effects: Vec::new(),
+        functions: Vec::new(),
+        operators: Vec::new(),
+        types: Vec::new(),
+        session: Vec::new(),
+        reasons: Vec::new(),
+        depends_on_literals: false,
+    }
+}
+
+fn on(action: Action, written: &str) -> Statement {
+    let Name { schema, name } = name(written);
+    let effect = Effect::new(action, Object { kind: ObjectKind::Relation, schema, name });
+    Statement { effects: vec![Effect { extent: Extent::Bounded, ..effect }], ..blank() }
+}
+
+fn calls(written: &str, notation: Notation) -> Statement {
+    Statement { functions: vec![FunctionUse { name: name(written), notation }], ..blank() }
+}
+
+/// The effects as text: action, object, `?` where only possible.
+fn shown(resolved: &Resolved) -> Vec<String> {
+    let sure = |effect: &Effect| if effect.certainty == Certainty::Possible { "?" } else { "" };
+    let show = |effect: &Effect| {
+        format!("{} {} {}{}", effect.action, effect.object.kind.as_str(), effect.object, sure(effect))
+    };
+    resolved.effects.iter().map(show).collect()
+}
+
+#[track_caller]
+fn expect(statement: &Statement, facts: &Facts, context: &NameContext, effects: &[&str]) {
+    assert_eq!(shown(&resolve(statement, facts, context)), effects);
+}
+
+#[test]
+fn relations_are_found_along_the_search_path() {
+    let mut facts = facts();
+    facts.add_relation(table(101, "evil", "orders"));
+    facts.add_relation(Relation { kind: RelationKind::View, ..table(102, "public", "pg_class") });
+    let read = on(Action::Read, "orders");
+    expect(&read, &facts, &usual(), &["read table public.orders"]);
+    let evil = NameContext { search_path: path(&["evil", "public"]), ..usual() };
+    expect(&read, &facts, &evil, &["read table evil.orders"]);
+    expect(&on(Action::Read, "public.orders"), &facts, &evil, &["read table public.orders"]);
+    let user = NameContext { role: "evil".to_owned(), ..usual() };
+    expect(&read, &facts, &user, &["read table evil.orders"]);
+    let catalog = on(Action::Read, "pg_class");
+    expect(&catalog, &facts, &usual(), &["read table pg_catalog.pg_class"]);
+    let last = NameContext { search_path: path(&["public", "pg_catalog"]), ..usual() };
+    expect(&catalog, &facts, &last, &["read view public.pg_class"]);
+    expect(&on(Action::Read, "nowhere"), &facts, &usual(), &["read table nowhere"]);
+}
+
+#[test]
+fn an_unknown_search_path_means_every_relation_of_the_name() {
+    let mut facts = facts();
+    facts.add_relation(table(101, "evil", "orders"));
+    let context = NameContext { search_path: SearchPath::Unknown, ..usual() };
+    let effects = ["delete table public.orders?", "delete table evil.orders?"];
+    expect(&on(Action::Delete, "orders"), &facts, &context, &effects);
+}
+
+#[test]
+fn temporary_relations_hide_others() {
+    let facts = facts();
+    let context = NameContext { temporary: ["orders".to_owned()].into(), ..usual() };
+    let resolved = resolve(&on(Action::Delete, "orders"), &facts, &context);
+    assert_eq!(shown(&resolved), ["delete table pg_temp.orders"]);
+    assert!(resolved.effects[0].temporary);
+    expect(&on(Action::Delete, "public.orders"), &facts, &context, &["delete table public.orders"]);
+    let last = NameContext { search_path: path(&["public", "pg_temp"]), ..context.clone() };
+    expect(&on(Action::Delete, "orders"), &facts, &last, &["delete table public.orders"]);
+    let unknown = NameContext { search_path: SearchPath::Unknown, ..context };
+    expect(&on(Action::Delete, "orders"), &facts, &unknown, &["delete table public.orders"]);
+}
+
+#[test]
+fn what_is_defined_in_the_open_transaction_is_not_trusted() {
+    let context = NameContext { pending_definitions: true, ..usual() };
+    expect(&on(Action::Read, "new"), &facts(), &context, &["read table new", "execute table new?"]);
+}
+
+#[test]
+fn builtins_pass_and_everything_else_executes() {
+    let mut facts = facts();
+    function(&mut facts, "public", "wipe");
+    function(&mut facts, "public", "lower");
+    function(&mut facts, "evil", "upper");
+    let cases: [(&str, &[&str]); 10] = [
+        ("now", &[]),
+        ("pg_catalog.lower", &[]),
+        ("information_schema._pg_expandarray", &[]),
+        ("coalesce", &[]),
+        ("upper", &[]),
+        ("wipe", &["execute function public.wipe"]),
+        ("lower", &["execute function public.lower?"]),
+        ("evil.upper", &["execute function evil.upper"]),
+        ("public.upper", &["execute function public.upper?"]),
+        ("nobody", &["execute function nobody?"]),
+    ];
+    for (call, effects) in cases {
+        expect(&calls(call, Notation::Call), &facts, &usual(), effects);
+    }
+    let unknown = NameContext { search_path: SearchPath::Unknown, ..usual() };
+    expect(&calls("upper", Notation::Call), &facts, &unknown, &["execute function evil.upper?"]);
+    expect(&calls("p", Notation::Procedure), &facts, &usual(), &["execute procedure p?"]);
+}
+
+#[test]
+fn keywords_of_newer_servers_are_calls_on_older_ones() {
+    let mut facts = facts();
+    let call = calls("json_serialize", Notation::Call);
+    expect(&call, &facts, &usual(), &["execute function json_serialize?"]);
+    function(&mut facts, "public", "json_serialize");
+    expect(&call, &facts, &usual(), &["execute function public.json_serialize"]);
+    let newer = Facts { server_version: 170_000, functions: [].into(), ..facts };
+    expect(&call, &newer, &usual(), &[]);
+}
+
+#[test]
+fn attribute_notation_calls_functions_of_one_argument() {
+    let mut facts = facts();
+    function(&mut facts, "public", "wipe");
+    let attribute = |name| calls(name, Notation::Attribute);
+    expect(&attribute("wipe"), &facts, &usual(), &["execute function public.wipe?"]);
+    expect(&attribute("lo_unlink"), &facts, &usual(), &["execute function pg_catalog.lo_unlink?"]);
+    expect(&attribute("amount"), &facts, &usual(), &[]);
+    facts.functions.values_mut().flatten().for_each(|function| function.attribute = false);
+    expect(&attribute("wipe"), &facts, &usual(), &[]);
+}
+
+#[test]
+fn reviewed_and_approved_code_passes() {
+    let mut facts = facts();
+    function(&mut facts, "public", "wipe");
+    let call = calls("wipe", Notation::Call);
+    let approved = |hash: &str| NameContext { approved: Arc::new([(20_000, hash.to_owned())].into()), ..usual() };
+    expect(&call, &facts, &approved("ab"), &[]);
+    expect(&call, &facts, &approved("cd"), &["execute function public.wipe"]);
+    facts.functions.values_mut().flatten().for_each(|function| function.code.reviewed = true);
+    expect(&call, &facts, &usual(), &[]);
+}
+
+#[test]
+fn operators_count_where_the_search_path_finds_them() {
+    let mut facts = facts();
+    let operator = UserOperator { schema: "evil".to_owned(), code: code("evil", "eq") };
+    facts.operators.insert("=".to_owned(), vec![operator]);
+    let plain = Statement { operators: vec![name("=")], ..blank() };
+    expect(&plain, &facts, &usual(), &[]);
+    let evil = NameContext { search_path: path(&["evil", "pg_catalog", "public"]), ..usual() };
+    expect(&plain, &facts, &evil, &["execute function evil.eq?"]);
+    // IN, USING and CASE use it without writing it.
+    expect(&blank(), &facts, &evil, &["execute function evil.eq?"]);
+    let qualified = Statement { operators: vec![name("evil.=")], ..blank() };
+    expect(&qualified, &facts, &usual(), &["execute function evil.eq?"]);
+}
+
+#[test]
+fn types_run_their_checks_and_casts() {
+    let mut facts = facts();
+    facts.types.insert("even".to_owned(), vec![code("public", "is_even")]);
+    facts.types.insert("int4".to_owned(), vec![code("public", "to_int")]);
+    let cast = |name_: &str| Statement { types: vec![name(name_)], ..blank() };
+    expect(&cast("even"), &facts, &usual(), &["execute function public.is_even?"]);
+    for written in ["integer", "int", "int4", "int[]"] {
+        expect(&cast(written), &facts, &usual(), &["execute function public.to_int?"]);
+    }
+    expect(&cast("text"), &facts, &usual(), &[]);
+    expect(&calls("int4", Notation::Call), &facts, &usual(), &["execute function public.to_int?"]);
+    let populate = calls("json_populate_record", Notation::Call);
+    let both = ["execute function public.is_even?", "execute function public.to_int?"];
+    expect(&populate, &facts, &usual(), &both);
+}
+
+#[test]
+fn unnamed_code_counts_where_something_is_computed() {
+    let implicit = Facts { implicit_code: vec![code("public", "f")], ..facts() };
+    expect(
+        &on(Action::Read, "orders"),
+        &implicit,
+        &usual(),
+        &["read table public.orders", "execute function public.f?"],
+    );
+    expect(&blank(), &implicit, &usual(), &[]);
+    let assignment = Facts { assignment_code: vec![code("public", "f")], ..facts() };
+    expect(&on(Action::Read, "orders"), &assignment, &usual(), &["read table public.orders"]);
+    let insert = on(Action::Insert, "orders");
+    expect(&insert, &assignment, &usual(), &["insert table public.orders", "execute function public.f?"]);
+}
+
+#[test]
+fn views_lead_to_their_relations_and_run_their_code() {
+    let mut facts = facts();
+    let view = |oid, name| Relation { kind: RelationKind::View, ..table(oid, "public", name) };
+    facts.add_relation(Relation {
+        reads: vec![100, 202],
+        runs_on_read: vec![code("public", "wipe")],
+        ..view(201, "v")
+    });
+    // Views may even read each other.
+    facts.add_relation(Relation { reads: vec![201], ..view(202, "w") });
+    let effects =
+        ["read view public.w", "read view public.v", "execute function public.wipe?", "read table public.orders"];
+    let resolved = resolve(&on(Action::Read, "w"), &facts, &usual());
+    assert_eq!(BTreeSet::from_iter(shown(&resolved)), effects.map(str::to_owned).into());
+    assert_eq!(resolved.reasons, ["reading public.v runs public.wipe()"]);
+    assert_eq!(resolved.code, [code("public", "wipe")]);
+}
+
+#[test]
+fn a_chain_of_views_of_any_length_is_followed() {
+    let mut facts = facts();
+    for oid in 1000..11_000 {
+        let reads = vec![if oid == 1000 { 100 } else { oid - 1 }];
+        facts.add_relation(Relation { kind: RelationKind::View, reads, ..table(oid, "public", &format!("v{oid}")) });
+    }
+    let resolved = resolve(&on(Action::Read, "v10999"), &facts, &usual());
+    assert_eq!(resolved.effects.len(), 10_001);
+    assert!(shown(&resolved).contains(&"read table public.orders".to_owned()));
+}
+
+#[test]
+fn reading_a_materialized_view_runs_nothing_and_refreshing_it_does() {
+    let mut facts = facts();
+    let view = table(201, "public", "m");
+    let kind = RelationKind::MaterializedView;
+    facts.add_relation(Relation { kind, reads: vec![100], runs_on_read: vec![code("public", "wipe")], ..view });
+    expect(&on(Action::Read, "m"), &facts, &usual(), &["read materialized_view public.m"]);
+    let refresh = ["maintain materialized_view public.m", "execute function public.wipe?"];
+    expect(&on(Action::Maintain, "m"), &facts, &usual(), &refresh);
+}
+
+#[test]
+fn writing_to_a_view_reaches_its_table_unless_something_is_done_instead() {
+    let mut facts = facts();
+    let view = Relation { kind: RelationKind::View, reads: vec![100], ..table(201, "public", "v") };
+    facts.add_relation(view.clone());
+    let both = ["delete view public.v", "delete table public.orders"];
+    expect(&on(Action::Delete, "v"), &facts, &usual(), &both);
+    let trigger = Trigger {
+        name: "io".to_owned(),
+        code: code("public", "f"),
+        events: Events { delete: true, ..Events::default() },
+        instead_of: true,
+    };
+    facts.relations.insert(201, Relation { triggers: vec![trigger], ..view });
+    let instead = ["delete view public.v", "execute function public.f?"];
+    expect(&on(Action::Delete, "v"), &facts, &usual(), &instead);
+    let both = ["update view public.v", "update table public.orders"];
+    expect(&on(Action::Update, "v"), &facts, &usual(), &both);
+}
+
+#[test]
+fn triggers_and_rules_run_on_their_events_only() {
+    let mut facts = facts();
+    let insert = Events { insert: true, ..Events::default() };
+    let trigger =
+        Trigger { name: "audit".to_owned(), code: code("public", "log_it"), events: insert, instead_of: false };
+    let rule = Rule { name: "r_ins".to_owned(), events: insert, instead: false };
+    let relation = Relation { triggers: vec![trigger], rules: vec![rule], ..table(201, "public", "t") };
+    facts.add_relation(relation);
+    let resolved = resolve(&on(Action::Insert, "t"), &facts, &usual());
+    let effects = ["insert table public.t", "execute rule public.r_ins?", "execute function public.log_it?"];
+    assert_eq!(shown(&resolved), effects);
+    let reasons = ["rule r_ins on public.t rewrites the insert", "trigger audit on public.t runs public.log_it()"];
+    assert_eq!(resolved.reasons, reasons);
+    expect(&on(Action::Update, "t"), &facts, &usual(), &["update table public.t"]);
+    expect(&on(Action::Read, "t"), &facts, &usual(), &["read table public.t"]);
+}
+
+#[test]
+fn keys_spread_deletes_updates_and_truncates() {
+    use ReferentialAction::{Cascade, NoAction, SetNull};
+    let mut facts = facts();
+    let key = |from, on_delete, on_update| ForeignKey { name: "fk".to_owned(), from, on_delete, on_update };
+    let keys = vec![key(202, Cascade, NoAction), key(203, SetNull, Cascade)];
+    facts.add_relation(Relation { referenced_by: keys, ..table(201, "public", "users") });
+    facts.add_relation(Relation { referenced_by: vec![key(202, Cascade, NoAction)], ..table(202, "public", "a") });
+    facts.add_relation(table(203, "public", "b"));
+    let cases: [(Action, &[&str]); 4] = [
+        (Action::Insert, &["insert table public.users"]),
+        (Action::Delete, &["delete table public.users", "delete table public.a?", "update table public.b?"]),
+        (Action::Update, &["update table public.users", "update table public.b?"]),
+        (Action::Truncate, &["truncate table public.users", "truncate table public.a?", "truncate table public.b?"]),
+    ];
+    for (action, effects) in cases {
+        expect(&on(action, "users"), &facts, &usual(), effects);
+    }
+}
+
+#[test]
+fn partitions_bring_their_own_triggers_code_and_servers() {
+    let mut facts = facts();
+    facts.add_relation(Relation {
+        kind: RelationKind::PartitionedTable,
+        children: vec![202, 203],
+        ..table(201, "public", "t")
+    });
+    let check = code("public", "check");
+    facts.add_relation(Relation { runs_on_write: vec![check], ..table(202, "public", "t1") });
+    facts.add_relation(Relation { kind: RelationKind::ForeignTable, ..table(203, "public", "t2") });
+    expect(&on(Action::Read, "t"), &facts, &usual(), &["read table public.t", "host foreign_table public.t2?"]);
+    let insert = ["insert table public.t", "host foreign_table public.t2?", "execute function public.check?"];
+    expect(&on(Action::Insert, "t"), &facts, &usual(), &insert);
+}
+
+#[test]
+fn the_catalogs_are_definitions_and_some_are_secret() {
+    let mut facts = facts();
+    for (oid, name) in [(1260, "pg_authid"), (12_000, "pg_settings")] {
+        facts.add_relation(Relation { system: true, ..table(oid, "pg_catalog", name) });
+    }
+    let secret = ["read table pg_catalog.pg_authid", "host system pg_catalog.pg_authid"];
+    expect(&on(Action::Read, "pg_authid"), &facts, &usual(), &secret);
+    let written = ["update table pg_catalog.pg_authid", "alter system pg_catalog.pg_authid"];
+    expect(&on(Action::Update, "pg_authid"), &facts, &usual(), &written);
+    let set = ["update table pg_catalog.pg_settings", "set setting pg_catalog.pg_settings"];
+    expect(&on(Action::Update, "pg_settings"), &facts, &usual(), &set);
+    // A user's table of that name is no secret.
+    facts.add_relation(table(201, "evil", "pg_authid"));
+    expect(&on(Action::Read, "evil.pg_authid"), &facts, &usual(), &["read table evil.pg_authid"]);
+}
+
+#[test]
+fn definitions_run_event_triggers() {
+    let facts = Facts { event_triggers: vec![code("public", "et")], ..facts() };
+    let effects = ["execute function public.et?", "create table public.t"];
+    let mut create = on(Action::Create, "t");
+    create.effects[0].object.kind = ObjectKind::Table;
+    expect(&create, &facts, &usual(), &effects);
+    expect(&on(Action::Insert, "orders"), &facts, &usual(), &["insert table public.orders"]);
+}
+
+#[test]
+fn declaring_a_cursor_counts_as_its_query() {
+    let mut facts = facts();
+    function(&mut facts, "public", "wipe");
+    let body = Box::new(calls("wipe", Notation::Call));
+    let declare = SessionChange::DeclareCursor { name: "c".to_owned(), body, hold: false };
+    let statement = Statement { session: vec![declare], ..blank() };
+    expect(&statement, &facts, &usual(), &["execute function public.wipe"]);
+}
