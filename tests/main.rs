@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod control;
+mod corpus;
 mod support;
 
 /// A test file that nobody names here would never run.

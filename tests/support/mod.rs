@@ -13,7 +13,7 @@ use pgsluice::cli::demo::throwaway::{Certificate, Options, Throwaway};
 
 pub(crate) use clients::{finished, pgbench, psql, python};
 pub(crate) use proxy::{Finished, Proxy};
-pub(crate) use wire::{Message, Reply, Report, Wire};
+pub(crate) use wire::{Reply, Report, Wire, message, text};
 
 /// The options of a server that trusts everybody; `initdb` runs once for all tests.
 pub(crate) fn postgres_options() -> Options {
