@@ -29,6 +29,7 @@ pub const MAX_BYTES: usize = u16::MAX as usize;
 pub(super) const SALT_BYTES: usize = 16;
 
 /// The longest that index and salt can make an entry beyond its record.
+#[cfg(test)]
 pub(super) const AROUND_RECORD_BYTES: usize = r#""index":18446744073709551615,"salt":"0123456789012345678901","#.len();
 
 /// Appends the entry of a record, which must be [bounded](Record::bounded), to the buffer.

@@ -318,3 +318,151 @@ impl Future for DurableReceipt {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::audit::verify::{Known, verify};
+    use crate::audit::{Continue, ReadError, Reader, RecordKind};
+
+    fn options() -> Options {
+        Options { origin: Some("pgsluice/test".to_owned()), gather: Duration::from_millis(1), ..Options::default() }
+    }
+
+    fn record(text: &str) -> Record {
+        let mut record = Record::new(RecordKind::Intent);
+        record.set_sql(text.as_bytes());
+        record
+    }
+
+    fn entries(directory: &Path) -> Vec<serde_json::Value> {
+        let snapshot = Reader::open(directory).unwrap().snapshot().unwrap();
+        let mut entries = Vec::new();
+        snapshot
+            .for_each(0, u64::MAX, |entry| {
+                entries.push(serde_json::from_slice(entry.json).unwrap());
+                Continue::Yes
+            })
+            .unwrap();
+        entries
+    }
+
+    #[tokio::test]
+    async fn what_was_appended_is_there_in_order_and_verifies() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path(), options()).unwrap();
+        for number in 0..700 {
+            log.append(record(&format!("SELECT {number}"))).await.unwrap();
+        }
+        assert_eq!(log.append_durable(record("COMMIT")).await, Ok(700));
+        // Readable and verifiable while the writer has it.
+        assert_eq!(verify(directory.path(), &Known::default()).unwrap().size, 701);
+        log.flush().await.unwrap();
+        log.try_append(record("SELECT 'last'")).unwrap();
+        log.close().await.unwrap();
+
+        let verified = verify(directory.path(), &Known::default()).unwrap();
+        assert_eq!((verified.size, verified.signed), (702, 702));
+        assert_eq!(verified.vkey.to_string(), log.vkey());
+        for (number, entry) in entries(directory.path()).iter().enumerate() {
+            assert_eq!(entry["index"], number);
+            if number < 700 {
+                assert_eq!(entry["sql"], format!("SELECT {number}"));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_continues_where_it_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut checkpoints = Vec::new();
+        for round in 0..4 {
+            let log = Log::open(directory.path(), options()).unwrap();
+            for number in 0..150 {
+                log.append(record(&format!("SELECT {round}, {number}"))).await.unwrap();
+            }
+            log.close().await.unwrap();
+            checkpoints.push(fs::read(directory.path().join("checkpoint")).unwrap());
+        }
+        // It agrees with every checkpoint it ever gave out.
+        let verified = verify(directory.path(), &Known { vkey: None, checkpoints }).unwrap();
+        assert_eq!((verified.size, verified.signed), (600, 600));
+    }
+
+    #[tokio::test]
+    async fn a_closed_log_takes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path(), options()).unwrap();
+        assert_eq!(log.failed(), None);
+        log.close().await.unwrap();
+        assert!(log.append(record("late")).await.is_err());
+        assert!(matches!(log.try_append(record("late")), Err(TryAppendError::Failed(_))));
+        assert!(log.append_durable(record("late")).await.is_err());
+        assert!(log.flush().await.is_err());
+        assert_eq!(log.failed().as_deref(), Some("it is closed"));
+    }
+
+    #[tokio::test]
+    async fn a_second_writer_is_told_that_there_is_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let _log = Log::open(directory.path(), options()).unwrap();
+        let error = Log::open(directory.path(), options()).unwrap_err();
+        assert!(matches!(error, OpenError::Locked { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_directory_and_the_store_are_for_the_owner_only() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("data");
+        drop(Log::open(&directory, options()).unwrap());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&directory), 0o700);
+        assert_eq!(mode(&directory.join("audit.redb")), 0o600);
+    }
+
+    #[tokio::test]
+    async fn dropping_the_last_handle_writes_what_was_appended() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path(), Options { gather: Duration::from_secs(3600), ..options() }).unwrap();
+        log.append(record("SELECT 1")).await.unwrap();
+        drop(log);
+        assert_eq!(entries(directory.path()).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_cannot_publish_fails_for_everybody() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(directory.path(), Options { checkpoint_every: Duration::ZERO, ..options() }).unwrap();
+        fs::create_dir(directory.path().join("checkpoint.new")).unwrap();
+        // The first that follow may still be taken: the checkpoint is signed behind them.
+        while log.append_durable(record("SELECT 1")).await.is_ok() {}
+        assert!(log.failed().unwrap().contains("checkpoint"), "{:?}", log.failed());
+        assert_eq!(log.failure_watch().await, log.failed().unwrap());
+        assert!(matches!(log.append(record("SELECT 2")).await, Err(AppendError::Failed(_))));
+        assert!(log.close().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_log_that_was_rolled_back_is_not_continued() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("audit.redb");
+        let log = Log::open(directory.path(), options()).unwrap();
+        log.append(record("SELECT 1")).await.unwrap();
+        log.close().await.unwrap();
+        let old = fs::read(&store).unwrap();
+        let log = Log::open(directory.path(), options()).unwrap();
+        log.append(record("DROP TABLE evidence")).await.unwrap();
+        log.close().await.unwrap();
+        fs::write(&store, old).unwrap();
+
+        let error = Log::open(directory.path(), options()).unwrap_err();
+        assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
+        let ReadError::Damaged(damage) = verify(directory.path(), &Known::default()).unwrap_err() else {
+            unreachable!("it can be read");
+        };
+        assert_eq!(damage.index, 1, "{damage}");
+    }
+}

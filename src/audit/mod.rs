@@ -1,10 +1,22 @@
 //! The audit log: records, the store they are durable in, checkpoints, verification and search.
 
+mod checkpointer;
+mod chunk;
 pub mod entry;
+mod files;
+mod guard;
+mod key;
 mod log;
 mod queue;
+mod reader;
 mod record;
+mod snapshot;
+mod store;
+pub mod verify;
 mod writer;
 
+pub use guard::quiet as quiet_panics;
 pub use log::{AppendError, DurableReceipt, Log, OpenError, Options, TryAppendError};
+pub use reader::{ReadError, Reader};
 pub use record::{Record, RecordKind};
+pub use snapshot::{Chunk, Chunks, Continue, Damage, Snapshot, StoredEntry};

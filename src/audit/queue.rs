@@ -22,7 +22,7 @@ pub(super) struct Item {
     /// Who waits until it is on disk, and is told its index (a barrier: that of the next record).
     pub(super) durable: Option<oneshot::Sender<u64>>,
     /// The bytes it takes, given back when it is dropped.
-    bytes: Option<OwnedSemaphorePermit>,
+    _bytes: Option<OwnedSemaphorePermit>,
 }
 
 /// The queue.
@@ -137,7 +137,7 @@ impl Queue {
             return Err(Closed);
         }
         inner.urgent |= durable.is_some();
-        inner.items.push(Item { record, durable, bytes: place.bytes });
+        inner.items.push(Item { record, durable, _bytes: place.bytes });
         if inner.since.is_none() {
             inner.since = Some(Instant::now());
         }

@@ -316,7 +316,7 @@ mod tests {
             format!("{GO_TEXT}\n{}", GO_SIGNATURE.repeat(MAX_SIGNATURES + 1)),
             format!("{}\n{GO_SIGNATURE}", GO_TEXT.repeat(MAX_NOTE_BYTES / 50)),
         ] {
-            assert_eq!(verifier.open(note.as_bytes()), Err(NoteError::Form), "{:.200}", note);
+            assert_eq!(verifier.open(note.as_bytes()), Err(NoteError::Form), "{note:.200}");
         }
         assert_eq!(verifier.open(b"\xff\n\n"), Err(NoteError::Form));
         let signer = SigningKey::parse(GO_SIGNER).unwrap();

@@ -149,16 +149,16 @@ mod tests {
         let (nodes, _) = InMemory::of(&leaves);
         for size in 1..=leaves.len() {
             let root = by_definition(&leaves[..size]);
-            for index in 0..size {
+            for (index, leaf) in leaves[..size].iter().copied().enumerate() {
                 let (index64, size64) = (index as u64, size as u64);
                 let Ok(proof) = inclusion(&nodes, index64, size64);
-                assert!(verify_inclusion(leaves[index], index64, size64, &proof, root), "{index} of {size}");
+                assert!(verify_inclusion(leaf, index64, size64, &proof, root), "{index} of {size}");
                 // For no other place, and with nothing more or less.
                 let other = (index64 + 1) % size64;
-                assert!(size == 1 || !verify_inclusion(leaves[index], other, size64, &proof, root));
-                assert!(!verify_inclusion(leaves[index], index64, size64, &[&proof[..], &[root]].concat(), root));
+                assert!(size == 1 || !verify_inclusion(leaf, other, size64, &proof, root));
+                assert!(!verify_inclusion(leaf, index64, size64, &[&proof[..], &[root]].concat(), root));
                 if let Some((_, shorter)) = proof.split_last() {
-                    assert!(!verify_inclusion(leaves[index], index64, size64, shorter, root));
+                    assert!(!verify_inclusion(leaf, index64, size64, shorter, root));
                 }
             }
         }

@@ -1,0 +1,94 @@
+//! Reading a log, also while another process writes it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase as _, StorageError};
+
+use super::files;
+use super::guard::guarded;
+use super::snapshot::{Damage, Snapshot};
+use super::store;
+
+/// Memory for the store's cache while reading, in bytes: entries are read once, in order.
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+/// A log, open for reading.
+pub struct Reader {
+    directory: PathBuf,
+    database: ReadOnlyDatabase,
+}
+
+/// Why a log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no log.
+    #[error("{directory}: there is no audit log here; name the proxy's data directory with --data")]
+    Missing {
+        /// Where none is.
+        directory: PathBuf,
+    },
+    /// The system does not let us.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It is damaged.
+    #[error("the audit log is damaged: {0}")]
+    Damaged(#[from] Damage),
+}
+
+impl Reader {
+    /// Opens the log in a data directory. Nothing is written, and a writer is not disturbed.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn open(directory: &Path) -> Result<Self, ReadError> {
+        let path = files::store(directory);
+        if let Err(source) = fs::File::open(&path) {
+            return Err(match source.kind() {
+                io::ErrorKind::NotFound => Self::missing(directory),
+                _ => ReadError::Io { path, source },
+            });
+        }
+        let opened = guarded(|| store::builder(CACHE_BYTES).open_read_only(&path));
+        let database = match opened {
+            Ok(Ok(database)) => database,
+            Ok(Err(DatabaseError::Storage(StorageError::Io(source)))) if !is_of_content(&source) => {
+                return Err(ReadError::Io { path, source });
+            }
+            Ok(Err(error)) => return Err(Damage::new(0, error.to_string()).into()),
+            Err(reason) => return Err(Damage::new(0, reason).into()),
+        };
+        Ok(Self { directory: directory.to_owned(), database })
+    }
+
+    /// A log without its store is damaged, not missing.
+    fn missing(directory: &Path) -> ReadError {
+        if files::checkpoint(directory).exists() {
+            Damage::new(0, "the store is missing: there is a checkpoint, but no audit.redb").into()
+        } else {
+            ReadError::Missing { directory: directory.to_owned() }
+        }
+    }
+
+    /// The log as it is now.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
+        let transaction = guarded(|| self.database.begin_read())
+            .map_err(|reason| Damage::new(0, reason))?
+            .map_err(|error| Damage::new(0, error.to_string()))?;
+        Snapshot::new(transaction)?.ok_or_else(|| ReadError::Missing { directory: self.directory.clone() })
+    }
+}
+
+/// Whether a read failed because of what stands in the file, not because of the system.
+fn is_of_content(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+}
