@@ -5,6 +5,7 @@
 
 mod control;
 mod corpus;
+mod lexer_oracle;
 mod support;
 
 /// A test file that nobody names here would never run.

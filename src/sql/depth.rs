@@ -157,3 +157,43 @@ fn frame_change(token: &Token, text: &str, top: Option<&Frame>) -> Change {
         _ => Change::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::lexer::lex;
+    use crate::sql::limits::Limits;
+    use crate::sql::settings::LexerSettings;
+    use crate::sql::split::split;
+
+    fn depth(source: &str) -> usize {
+        let lexed = lex(source.as_bytes(), &LexerSettings::default(), &Limits::INLINE).expect("lexes");
+        tree_depth(split(&lexed, &Limits::INLINE).expect("splits").first().expect("one"))
+    }
+
+    #[test]
+    fn chains_count_in_full_and_lists_do_not() {
+        let chain = |part: &str| depth(&format!("x {}", format!("{part} ").repeat(500)));
+        for part in
+            ["+ 1", "|| 1", ":: int", "or x", "and x", "[1]", "is null", "notnull", "collate c", "at time zone z"]
+        {
+            assert!(chain(part) >= 500, "{part}");
+        }
+        assert!(chain("union select 1, 2") >= 500);
+        assert!(chain(", a + 1") < 5);
+        assert!(chain("or (a = 1 and b = 2)") < 510);
+        assert!(chain("or a = 1 and b = 2") < 510);
+        assert!(depth(&format!("case {} end", "when a = 1 then 2 + 3 ".repeat(500))) < 10);
+    }
+
+    #[test]
+    fn a_group_adds_to_the_chain_it_is_in() {
+        let inner = format!("(1 {})", "+ 1".repeat(100));
+        assert!(depth(&format!("{inner} {}", "+ 1".repeat(100))) >= 200);
+        assert!(depth(&format!("a {} + {inner}", "+ 1".repeat(100))) >= 200);
+        assert!(depth(&format!("case when {inner} then 1 end {}", "+ 1".repeat(100))) >= 200);
+        // A label `case` without END, and a label `end` without CASE.
+        assert!(depth(&format!("select 1 as case, (2 as case) {}", "+ 1".repeat(100))) >= 100);
+        assert!(depth(&format!("select (1 as end {}) as end {}", "+ 1".repeat(100), "+ 1".repeat(100))) >= 200);
+    }
+}

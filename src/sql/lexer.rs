@@ -413,3 +413,6 @@ const fn is_identifier_start(byte: u8) -> bool {
 const fn is_identifier_part(byte: u8) -> bool {
     is_identifier_start(byte) || byte.is_ascii_digit() || byte == b'$'
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,3 +235,60 @@ impl Splitter<'_> {
 fn error(reason: SplitErrorReason, token: &Token) -> SplitError {
     SplitError { reason, at: token.span().start }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::lexer::lex;
+    use crate::sql::settings::LexerSettings;
+
+    fn parts(source: &str) -> Result<Vec<&str>, SplitErrorReason> {
+        let lexed = lex(source.as_bytes(), &LexerSettings::default(), &Limits::INLINE).expect("lexes");
+        let statements = split(&lexed, &Limits::INLINE).map_err(|error| error.reason)?;
+        Ok(statements.iter().map(|statement| source.get(statement.span()).expect("inside")).collect())
+    }
+
+    #[test]
+    fn semicolons_end_statements_where_the_grammar_says_so() {
+        assert_eq!(parts(";; select ';' ;; /* ; */ begin; -- ;\n end"), Ok(vec!["select ';'", "begin", "end"]));
+        let rule = "create rule r as on insert to t do (delete from a; select 1)";
+        assert_eq!(parts(&format!("{rule}; drop table t")), Ok(vec![rule, "drop table t"]));
+        assert_eq!(parts("select (1; drop table t)"), Err(SplitErrorReason::SemicolonInside));
+        assert_eq!(parts("create rule r do ((delete from a; select 1))"), Err(SplitErrorReason::SemicolonInside));
+        assert_eq!(parts("select a[1;2]"), Err(SplitErrorReason::SemicolonInside));
+    }
+
+    #[test]
+    fn function_bodies_hide_no_statement_behind_them() {
+        let plain =
+            "create function f() returns int begin atomic select case when true then 1 end as end; select 2; end";
+        assert_eq!(parts(&format!("{plain}; drop table t; end")), Ok(vec![plain, "drop table t", "end"]));
+        // `begin` with the alias `atomic` opens nothing.
+        let alias = "create function f() begin atomic select begin atomic; end";
+        assert_eq!(parts(&format!("{alias}; drop table t; end")), Ok(vec![alias, "drop table t", "end"]));
+        assert_eq!(parts("select begin atomic; drop table t; end").map(|parts| parts.len()), Ok(3));
+        let nested = "create procedure p() begin atomic create function f() begin atomic select 1; end; select 2; end";
+        assert_eq!(parts(&format!("{nested}; select 3")), Ok(vec![nested, "select 3"]));
+        assert_eq!(parts("create function f() begin atomic select 1"), Err(SplitErrorReason::UnterminatedBody));
+    }
+
+    #[test]
+    fn brackets_that_do_not_match_are_refused() {
+        for source in ["select 1)", "select (1", "select (1]", "select a[1)", ") ("] {
+            assert_eq!(parts(source), Err(SplitErrorReason::Unbalanced), "{source}");
+        }
+        let deep = |depth: usize| format!("select {}1{}", "(".repeat(depth), ")".repeat(depth));
+        assert!(parts(&deep(Limits::INLINE.nesting)).is_ok());
+        assert_eq!(parts(&deep(Limits::INLINE.nesting + 1)), Err(SplitErrorReason::TooDeep));
+    }
+
+    #[test]
+    fn the_closing_bracket_is_found() {
+        let lexed = lex(b"f(a[1], (2)) + 3", &LexerSettings::default(), &Limits::INLINE).expect("lexes");
+        let statements = split(&lexed, &Limits::INLINE).expect("splits");
+        let statement = statements.first().expect("one");
+        assert_eq!(statement.past_closing(1), Some(11));
+        assert_eq!(statement.past_closing(0), None);
+        assert_eq!(statement.part(2..6).map(|part| part.span()), Some(2..6));
+    }
+}

@@ -1,20 +1,19 @@
 //! Numbers and parameters, with the rules of Postgres 16 and later; what 15 reads otherwise it refuses.
 
-use super::{LexError, LexErrorReason, Lexer, is_identifier_start};
+use super::{LexError, LexErrorReason, Lexer, is_identifier_part, is_identifier_start};
 use crate::sql::token::TokenKind;
 
 impl Lexer<'_> {
     /// `decinteger`, `hexinteger`, `octinteger`, `bininteger`, `numeric`, `real` and their failures.
     pub(super) fn number(&mut self) -> Result<(), LexError> {
         let start = self.at;
-        let end = match (self.byte(0), self.byte(1).map(|byte| byte.to_ascii_lowercase())) {
-            (Some(b'0'), Some(b'x')) => self.digits_in_base(start + 2, u8::is_ascii_hexdigit),
-            (Some(b'0'), Some(b'o')) => self.digits_in_base(start + 2, |byte| matches!(byte, b'0'..=b'7')),
-            (Some(b'0'), Some(b'b')) => self.digits_in_base(start + 2, |byte| matches!(byte, b'0' | b'1')),
+        let found = match (self.byte(0), self.byte(1).map(|byte| byte.to_ascii_lowercase())) {
+            (Some(b'0'), Some(b'x')) => self.based(start + 2, u8::is_ascii_hexdigit),
+            (Some(b'0'), Some(b'o')) => self.based(start + 2, |byte| matches!(byte, b'0'..=b'7')),
+            (Some(b'0'), Some(b'b')) => self.based(start + 2, |byte| matches!(byte, b'0' | b'1')),
             _ => self.decimal(start),
         };
-        let junk = |next: Option<u8>| next.is_some_and(is_identifier_start);
-        let Some(end) = end.filter(|end| !junk(self.source.get(*end).copied())) else {
+        let Some(end) = found.filter(|end| !self.is_junk_behind(start, *end)) else {
             return Err(self.error(LexErrorReason::NumberJunk, start));
         };
         self.push_number(TokenKind::Number, start, start, end);
@@ -45,6 +44,17 @@ impl Lexer<'_> {
         self.token(kind, start, text_start);
     }
 
+    /// Whether the number and what follows it is junk (`integer_junk`, `numeric_junk`, `real_junk`): a number right
+    /// before a name. Its tail from a letter or underscore on could as well be the beginning of the name (`0` and
+    /// `x1f`, `1` and `e5`, `1` and `_000`); the longest match then makes junk of it if the name would go on behind
+    /// the number, with a digit or a dollar too.
+    fn is_junk_behind(&self, start: usize, end: usize) -> bool {
+        let number = self.source.get(start..end).unwrap_or_default();
+        let tail = number.rsplit(|byte| !is_identifier_part(*byte)).next().unwrap_or_default();
+        let junk = if tail.iter().copied().any(is_identifier_start) { is_identifier_part } else { is_identifier_start };
+        self.source.get(end).copied().is_some_and(junk)
+    }
+
     /// Where a number in decimal notation ends; `None` where its exponent has no digits.
     fn decimal(&self, start: usize) -> Option<usize> {
         let byte = |at: usize| self.source.get(at).copied();
@@ -64,13 +74,15 @@ impl Lexer<'_> {
         }
         let signed = matches!(byte(end + 1), Some(b'+' | b'-'));
         let exponent = end + 1 + usize::from(signed);
-        byte(exponent).filter(u8::is_ascii_digit).map(|_| self.digits(exponent, |byte| byte.is_ascii_digit()))
+        byte(exponent).filter(u8::is_ascii_digit)?;
+        Some(self.digits(exponent, |byte| byte.is_ascii_digit()))
     }
 
     /// Where digits behind `0x` and the like end; `None` where there are none.
-    fn digits_in_base(&self, from: usize, is_digit: impl Fn(&u8) -> bool) -> Option<usize> {
+    fn based(&self, from: usize, is_digit: impl Fn(&u8) -> bool) -> Option<usize> {
         let first = from + usize::from(self.source.get(from) == Some(&b'_'));
-        self.source.get(first).filter(|byte| is_digit(byte)).map(|_| self.digits(first, |byte| is_digit(&byte)))
+        self.source.get(first).filter(|byte| is_digit(byte))?;
+        Some(self.digits(first, |byte| is_digit(&byte)))
     }
 
     /// Where a run of digits with single underscores between them ends.

@@ -15,7 +15,7 @@ impl Lexer<'_> {
         let start = self.at;
         let text_start = self.out.arena.len();
         self.at += prefix + 1;
-        self.quoted_body(start)?;
+        self.quoted_body(start, text)?;
         self.token(kind, start, text_start);
         Ok(())
     }
@@ -34,8 +34,9 @@ impl Lexer<'_> {
         self.string(TokenKind::String, 2)
     }
 
-    /// Up to the closing quote, with `''` and continuations, into the arena. Bodies without backslash escapes.
-    fn quoted_body(&mut self, start: usize) -> Result<(), LexError> {
+    /// Up to the closing quote, with continuations and, in text, `''` for a quote, into the arena. In a bit string a
+    /// second quote begins another string.
+    fn quoted_body(&mut self, start: usize, text: bool) -> Result<(), LexError> {
         loop {
             let rest = self.source.get(self.at..).unwrap_or_default();
             let Some(length) = rest.iter().position(|byte| *byte == b'\'') else {
@@ -43,7 +44,7 @@ impl Lexer<'_> {
             };
             self.push_bytes(rest.get(..length).unwrap_or_default());
             self.at += length + 1;
-            if self.byte(0) == Some(b'\'') {
+            if text && self.byte(0) == Some(b'\'') {
                 self.out.arena.push('\'');
                 self.at += 1;
             } else if let Some(inside) = self.continuation() {
