@@ -11,6 +11,7 @@ pub mod failure;
 pub mod globals;
 pub mod holds;
 pub mod output;
+pub mod policy;
 pub mod serve;
 pub mod upstream;
 pub mod util;
@@ -46,6 +47,9 @@ enum Command {
     /// See what waits for approval, and decide
     #[command(subcommand)]
     Holds(holds::Command),
+    /// Check policies
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Print what packages and shells need
     #[command(subcommand)]
     Util(util::Command),
@@ -72,6 +76,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(arguments) => serve::run(arguments, globals),
         Command::Demo => demo::run(globals),
         Command::Holds(command) => holds::run(command, globals),
+        Command::Policy(command) => policy::run(command, globals),
         Command::Util(command) => util::run(command),
     };
     match result {

@@ -88,6 +88,12 @@ impl Engine {
         self.inner.version
     }
 
+    /// How many policies there are.
+    #[must_use]
+    pub fn policy_count(&self) -> usize {
+        self.inner.checked.order.len()
+    }
+
     /// What is suspicious about the policies, but no error.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {

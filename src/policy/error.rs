@@ -5,6 +5,7 @@ use std::fmt;
 use miette::Diagnostic;
 
 use super::source::Source;
+use crate::sql::Action;
 use crate::text::Excerpt;
 
 /// One thing that is wrong with a policy file.
@@ -27,7 +28,8 @@ impl Problem {
     }
 
     /// What Cedar says of a file.
-    pub(super) fn of(source: &Source, diagnostic: &dyn Diagnostic, message: String) -> Self {
+    pub(super) fn of(source: &Source, diagnostic: &dyn Diagnostic, message: &str) -> Self {
+        let message = plain(message);
         let label = diagnostic.labels().and_then(|mut labels| labels.next());
         let said = label.as_ref().and_then(|label| label.label()).filter(|said| !message.contains(said));
         Self {
@@ -37,11 +39,49 @@ impl Problem {
                 .map(|label| Excerpt::new(&source.text, label.offset()..label.offset().saturating_add(label.len()))),
             message: match said {
                 Some(said) => format!("{message}: {said}"),
-                None => message,
+                None => message.clone(),
             },
-            hint: diagnostic.help().map(|help| help.to_string()),
+            hint: misspelt_action(&message).or_else(|| diagnostic.help().map(|help| help.to_string())),
         }
     }
+
+    /// The order in which a reader comes to it.
+    pub(super) fn place(&self) -> (String, usize, usize) {
+        let (line, column) = self.excerpt.as_ref().map_or((0, 0), |excerpt| (excerpt.line, excerpt.column));
+        (self.file.clone(), line, column)
+    }
+}
+
+/// Cedar's words without what the place says already, and without the action: it repeats a mistake in a condition
+/// for each of them.
+fn plain(message: &str) -> String {
+    let message = match message.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")) {
+        Some((_, message)) => message,
+        None => message,
+    };
+    let Some((before, rest)) = message.split_once(" for Action::\"") else {
+        return message.to_owned();
+    };
+    match rest.split_once('"') {
+        Some((_, after)) => format!("{before}{after}"),
+        None => message.to_owned(),
+    }
+}
+
+/// Which action was meant. Cedar's own guess knows nothing of words.
+fn misspelt_action(message: &str) -> Option<String> {
+    let written = message.strip_prefix("unrecognized action `Action::\"")?.strip_suffix("\"`")?;
+    let meant = Action::ALL
+        .into_iter()
+        .max_by(|left, right| {
+            let likeness = |action: &Action| strsim::jaro_winkler(written, action.as_str());
+            likeness(left).total_cmp(&likeness(right))
+        })
+        .filter(|action| strsim::jaro_winkler(written, action.as_str()) > 0.75);
+    Some(match meant {
+        Some(meant) => format!("did you mean `Action::\"{meant}\"`?"),
+        None => format!("the actions are {}", Action::ALL.map(Action::as_str).join(", ")),
+    })
 }
 
 impl fmt::Display for Problem {

@@ -83,8 +83,10 @@ pub(super) fn check(sources: &[Source]) -> Result<Checked, PolicyErrors> {
     let unnamed = Source { name: String::new(), text: String::new() };
     for error in result.validation_errors() {
         let source = file_of.get(error.policy_id()).copied().unwrap_or(&unnamed);
-        problems.push(Problem::of(source, error, error.to_string()));
+        problems.push(Problem::of(source, error, &error.to_string()));
     }
+    problems.sort_by_key(Problem::place);
+    problems.dedup();
     if !problems.is_empty() {
         return Err(PolicyErrors(problems));
     }
@@ -92,7 +94,7 @@ pub(super) fn check(sources: &[Source]) -> Result<Checked, PolicyErrors> {
         .validation_warnings()
         .map(|warning| {
             let source = file_of.get(warning.policy_id()).copied().unwrap_or(&unnamed);
-            Problem::of(source, warning, warning.to_string())
+            Problem::of(source, warning, &warning.to_string())
         })
         .collect();
     Ok(Checked { policies, order, warnings })
@@ -101,7 +103,7 @@ pub(super) fn check(sources: &[Source]) -> Result<Checked, PolicyErrors> {
 /// Parses one text. Each policy is named by its `@id`, or else by its number in the text, from 1.
 fn parse(source: &Source) -> Result<Vec<Policy>, Vec<Problem>> {
     let parsed = PolicySet::from_str(&source.text).map_err(|errors| {
-        errors.iter().map(|error| Problem::of(source, error, error.to_string())).collect::<Vec<_>>()
+        errors.iter().map(|error| Problem::of(source, error, &error.to_string())).collect::<Vec<_>>()
     })?;
     if let Some(template) = parsed.templates().next() {
         let message = format!("`{}` is a template (it has ?principal or ?resource)", template.id());
