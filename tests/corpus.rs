@@ -7,7 +7,8 @@ use std::path::Path;
 use pgsluice::cli::demo::throwaway::Throwaway;
 use serde::Deserialize;
 
-use crate::support::{Proxy, Reply, Report, Wire, message, postgres_options, start_postgres, text};
+use crate::support::wire::{Reply, Report, Wire, bind, execute, message, parse, query, sync};
+use crate::support::{Proxy, postgres_options, start_postgres};
 
 const CASES: &str = include_str!("../testdata/corpus/statements.jsonl");
 const BASE: &str = include_str!("../testdata/corpus/base.sql");
@@ -173,8 +174,8 @@ impl Stage {
         let sql = self.localised(&case.sql, database);
         let messages = match case.proto {
             Protocol::Simple | Protocol::CopyIn => query(&sql),
-            Protocol::Ext => [parse(&sql), bind(), execute(), message(b'S', &[])].concat(),
-            Protocol::ParseBind => [parse(&sql), bind(), message(b'S', &[])].concat(),
+            Protocol::Ext => [parse(&sql), bind(&[]), execute(), sync()].concat(),
+            Protocol::ParseBind => [parse(&sql), bind(&[]), sync()].concat(),
             Protocol::FunctionCall => function_call(&sql, owner),
         };
         replies.push(withdrawing(&mut wire, &messages));
@@ -229,7 +230,7 @@ fn probed(wire: &mut Wire, probe: &str) -> String {
 fn withdrawing(wire: &mut Wire, messages: &[u8]) -> Reply {
     wire.raw(messages);
     wire.reply_with(|wire, message| match message.kind {
-        b'N' if message.report().is_some_and(|notice| is_hold(&notice)) => wire.cancel(),
+        b'N' if message.report().is_some_and(|notice| notice.is_hold()) => wire.cancel(),
         b'G' => {
             let columns = usize::from(u16::from_be_bytes([message.body[1], message.body[2]]));
             wire.send(b'd', format!("{}\n", vec!["1"; columns].join("\t")).as_bytes());
@@ -237,26 +238,6 @@ fn withdrawing(wire: &mut Wire, messages: &[u8]) -> Reply {
         }
         _ => {}
     })
-}
-
-fn is_hold(notice: &Report) -> bool {
-    notice.message.starts_with("pgsluice: held as h-")
-}
-
-fn query(sql: &str) -> Vec<u8> {
-    message(b'Q', &text(sql))
-}
-
-fn parse(sql: &str) -> Vec<u8> {
-    message(b'P', &[text(""), text(sql), vec![0, 0]].concat())
-}
-
-fn bind() -> Vec<u8> {
-    message(b'B', &[0; 8])
-}
-
-fn execute() -> Vec<u8> {
-    message(b'E', &[0; 5])
 }
 
 /// `<F FunctionCall name(argument)>` as a message: a function is called by OID, its arguments in text.
@@ -277,7 +258,7 @@ fn function_call(description: &str, owner: &mut Wire) -> Vec<u8> {
 
 /// What is wrong with how a case went under the shipped policy.
 fn objection(case: &Case, guarded: &Run, direct: impl FnOnce() -> Run) -> Option<String> {
-    let held = guarded.seen.iter().flatten().flat_map(|reply| &reply.notices).any(is_hold);
+    let held = guarded.seen.iter().flatten().flat_map(|reply| &reply.notices).any(Report::is_hold);
     let refused = match &guarded.seen {
         Ok(replies) => replies.iter().any(|reply| !reply.errors.is_empty() || reply.status == 0),
         Err(_) => true,

@@ -3,9 +3,15 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod bad_input;
 mod control;
 mod corpus;
+mod holds;
+mod kill;
 mod lexer_oracle;
+mod pgbench;
+mod psql;
+mod resources;
 mod support;
 
 /// A test file that nobody names here would never run.

@@ -1,7 +1,7 @@
 //! The clients people use: psql, pgbench, Python's drivers.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use pgsluice::cli::demo::throwaway;
 
@@ -39,6 +39,12 @@ pub(crate) fn python(script: &str) -> Command {
 pub(crate) fn finished(command: &mut Command) -> Finished {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     Finished::from(output)
+}
+
+/// Starts a command whose end somebody else will cause; see [`Finished::of`].
+pub(crate) fn started(command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 fn client(name: &str) -> Command {

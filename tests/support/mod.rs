@@ -5,15 +5,15 @@
 
 mod clients;
 mod proxy;
-mod wire;
+pub(crate) mod wire;
 
 use std::path::PathBuf;
 
+use pgsluice::cli::demo::SHOP;
 use pgsluice::cli::demo::throwaway::{Certificate, Options, Throwaway};
 
-pub(crate) use clients::{finished, pgbench, psql, python};
+pub(crate) use clients::{finished, pgbench, psql, python, started};
 pub(crate) use proxy::{Finished, Proxy};
-pub(crate) use wire::{Reply, Report, Wire, message, text};
 
 /// The options of a server that trusts everybody; `initdb` runs once for all tests.
 pub(crate) fn postgres_options() -> Options {
@@ -36,6 +36,14 @@ pub(crate) fn start_postgres(options: &Options) -> Throwaway {
     Throwaway::start(options).unwrap_or_else(|error| panic!("no Postgres for this test: {error}: {error:?}"))
 }
 
+/// Starts a server with a small shop: a hundredth of the demo's.
+pub(crate) fn shop() -> Throwaway {
+    let postgres = postgres();
+    postgres.sql("postgres", "create database shop").unwrap();
+    postgres.sql("shop", &format!("\\set customers 100\n{SHOP}")).unwrap();
+    postgres
+}
+
 /// A certificate for `localhost` and `127.0.0.1`, signed by itself.
 pub(crate) fn certificate() -> Certificate {
     let names = ["localhost", "127.0.0.1"].map(str::to_owned);
@@ -47,6 +55,7 @@ pub(crate) fn certificate() -> Certificate {
 mod tests {
     use pgsluice::cli::demo::throwaway::Authentication;
 
+    use super::wire::Wire;
     use super::*;
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,13 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
+impl Finished {
+    /// Waits for the end of a started command.
+    pub(crate) fn of(child: Child) -> Self {
+        Self::from(child.wait_with_output().unwrap())
+    }
+}
+
 impl From<Output> for Finished {
     fn from(output: Output) -> Self {
         Self {
@@ -39,6 +47,7 @@ pub(crate) struct Proxy {
     pub(crate) place: TempDir,
     upstream: String,
     arguments: Vec<String>,
+    data: PathBuf,
     port: u16,
     server: Option<Child>,
 }
@@ -58,13 +67,20 @@ impl Proxy {
 
     /// A proxy that is not started yet: a place for it, and a port.
     pub(crate) fn prepare(upstream: &str, arguments: &[&str]) -> Self {
+        let place = TempDir::with_prefix("pgsluice-test-").unwrap();
         Self {
-            place: TempDir::with_prefix("pgsluice-test-").unwrap(),
+            data: place.path().join("data"),
+            place,
             upstream: upstream.to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             port: free_port().unwrap(),
             server: None,
         }
+    }
+
+    /// Listens on a port of the test's choice.
+    pub(crate) fn use_port(&mut self, port: u16) {
+        self.port = port;
     }
 
     /// Starts `serve`, again if it was stopped or killed, and waits until it accepts connections.
@@ -121,16 +137,41 @@ impl Proxy {
         self.done(&["holds", "list", "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Waits until a statement is held and gives that hold.
+    /// Waits until a statement is held and its radius is known, and gives that hold.
     pub(crate) fn held(&self) -> Value {
+        self.wait_for("a hold", || self.holds().into_iter().find(|hold| hold["radius_pending"] == false))
+    }
+
+    /// Waits until nothing is held.
+    pub(crate) fn none_held(&self) {
+        self.wait_for("no hold", || self.holds().is_empty().then_some(()));
+    }
+
+    /// Waits until an answer is there.
+    pub(crate) fn wait_for<T>(&self, what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(hold) = self.holds().into_iter().next() {
-                return hold;
+            if let Some(answer) = answer() {
+                return answer;
             }
-            assert!(Instant::now() < until, "nothing was held: {}", self.log());
+            assert!(Instant::now() < until, "waited in vain for {what}: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Approves what is held next, with further arguments, and gives the hold as it was.
+    pub(crate) fn approve_next(&self, arguments: &[&str]) -> Value {
+        let hold = self.held();
+        let id = hold["id"].as_str().unwrap();
+        self.done(&[&["holds", "approve", id, "--reason", "a test"], arguments].concat());
+        hold
+    }
+
+    /// Denies what is held next, and gives the hold as it was.
+    pub(crate) fn deny_next(&self, reason: &str) -> Value {
+        let hold = self.held();
+        self.done(&["holds", "deny", hold["id"].as_str().unwrap(), "--reason", reason]);
+        hold
     }
 
     /// A connection URL through the proxy.
@@ -150,8 +191,13 @@ impl Proxy {
     }
 
     /// The data directory.
-    pub(crate) fn data(&self) -> std::path::PathBuf {
-        self.place.path().join("data")
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Makes this proxy use the data directory of another one.
+    pub(crate) fn use_data_of(&mut self, other: &Self) {
+        self.data.clone_from(&other.data);
     }
 
     /// What `serve` has written so far.

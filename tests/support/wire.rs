@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::time::Duration;
 
 /// How long a reply may take before the test fails.
@@ -92,6 +92,16 @@ impl Wire {
         let _ = stream.read(&mut [0]);
     }
 
+    /// Closes our half of the connection; the other stays open.
+    pub(crate) fn half_close(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Reads until the server closes its half.
+    pub(crate) fn wait_for_close(mut self) {
+        while self.read().is_some() {}
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
@@ -118,7 +128,7 @@ impl Wire {
 
     /// Sends a simple query and reads up to ReadyForQuery.
     pub(crate) fn query(&mut self, sql: &str) -> Reply {
-        self.send(b'Q', &text(sql));
+        self.raw(&query(sql));
         self.reply()
     }
 
@@ -149,6 +159,13 @@ impl Message {
     }
 }
 
+impl Report {
+    /// Whether this is the notice that a statement is held.
+    pub(crate) fn is_hold(&self) -> bool {
+        self.message.starts_with("pgsluice: held as h-")
+    }
+}
+
 impl Reply {
     fn take(&mut self, message: &Message) {
         self.kinds.push(char::from(message.kind));
@@ -168,8 +185,39 @@ pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &framed(body)].concat()
 }
 
+/// A simple query.
+pub(crate) fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', &text(sql))
+}
+
+/// Parse, into the unnamed statement.
+pub(crate) fn parse(sql: &str) -> Vec<u8> {
+    message(b'P', &[text(""), text(sql), vec![0, 0]].concat())
+}
+
+/// Bind of the unnamed statement to the unnamed portal, all values in text.
+pub(crate) fn bind(values: &[&str]) -> Vec<u8> {
+    let count = u16::try_from(values.len()).expect("a test binds few values");
+    let mut body = [&[0, 0, 0, 0][..], &count.to_be_bytes()].concat();
+    for value in values {
+        body.extend_from_slice(&u32::try_from(value.len()).expect("a test binds short values").to_be_bytes());
+        body.extend_from_slice(value.as_bytes());
+    }
+    message(b'B', &[&body[..], &[0, 0]].concat())
+}
+
+/// Execute of the unnamed portal, without a limit.
+pub(crate) fn execute() -> Vec<u8> {
+    message(b'E', &[0; 5])
+}
+
+/// Sync.
+pub(crate) fn sync() -> Vec<u8> {
+    message(b'S', &[])
+}
+
 /// A string with the zero byte that ends it.
-pub(crate) fn text(string: &str) -> Vec<u8> {
+fn text(string: &str) -> Vec<u8> {
     [string.as_bytes(), &[0]].concat()
 }
 
