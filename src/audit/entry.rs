@@ -10,6 +10,8 @@
 //!  "salt":"..."}                   16 random bytes in base64, without padding
 //! ```
 //!
+//! What a terminal would not show as it is, is escaped, so that an entry can be looked at.
+//!
 //! These bytes are what is hashed (`SHA-256(0x00 || bytes)`, RFC 6962 section 2.1), stored, exported and printed by
 //! `audit tail --json`; nothing is ever encoded a second time. An entry is at most 65,535 bytes, since C2SP
 //! `tlog-tiles` gives its length in 16 bits.
@@ -21,6 +23,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::record::Record;
+use crate::text;
 
 /// The longest entry.
 pub const MAX_BYTES: usize = u16::MAX as usize;
@@ -38,7 +41,7 @@ pub(super) fn encode(index: u64, record: &Record, salt: [u8; SALT_BYTES], buffer
     let start = buffer.len();
     write!(buffer, "{{\"index\":{index}").expect("writing to a Vec cannot fail");
     let brace = buffer.len();
-    serde_json::to_writer(&mut *buffer, record)
+    text::json::write(&mut *buffer, record)
         .expect("a record has only string keys and no value that fails to serialize");
     buffer[brace] = b',';
     buffer.pop();

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::sql::effect::{Certainty, Effect};
+use crate::text::untrusted::is_deceptive;
 
 /// Bytes of the statement's text that are kept, counted as JSON writes them.
 const SQL_KEPT_BYTES: usize = 32 * 1024;
@@ -233,11 +234,12 @@ impl Record {
             }
         }
         if let Some(detail) = &self.detail {
-            let json = detail.to_string();
+            let mut json = Vec::new();
+            crate::text::json::write(&mut json, detail).expect("a JSON value has only string keys");
             if json.len() > DETAIL_KEPT_BYTES {
                 self.detail = Some(serde_json::json!({
                     "omitted_bytes": json.len(),
-                    "omitted_sha256": sha256_hex(json.as_bytes()),
+                    "omitted_sha256": sha256_hex(&json),
                 }));
             }
         }
@@ -339,15 +341,17 @@ impl Record {
 
 /// How many bytes JSON needs for the text, without its quotes.
 fn written_bytes(text: &str) -> usize {
-    text.bytes().map(written_byte).sum()
+    text.chars().map(written_character_bytes).sum()
 }
 
-/// How many bytes `serde_json` writes for a byte of a string.
-const fn written_byte(byte: u8) -> usize {
-    match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
-        0..=0x1f => 6,
-        _ => 1,
+/// How many bytes [`json::write`](crate::text::json::write) writes for a character of a string.
+fn written_character_bytes(character: char) -> usize {
+    const UNICODE_ESCAPE_BYTES: usize = r"\uXXXX".len();
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        _ if character.is_ascii_graphic() || character == ' ' => 1,
+        _ if is_deceptive(character) => UNICODE_ESCAPE_BYTES * character.len_utf16(),
+        _ => character.len_utf8(),
     }
 }
 
@@ -358,13 +362,10 @@ fn cut(text: &str, kept: usize) -> Option<usize> {
         return None;
     }
     let mut written = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        written += written_byte(byte);
-        if written > kept {
-            return (0..=at).rev().find(|&end| text.is_char_boundary(end));
-        }
-    }
-    None
+    text.char_indices().find_map(|(at, character)| {
+        written += written_character_bytes(character);
+        (written > kept).then_some(at)
+    })
 }
 
 fn bound_text(field: &mut Option<Arc<str>>, kept: usize) {
@@ -498,8 +499,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn cut_measures_what_serde_json_writes(text in "\\PC{0,40}|[\\x00-\\x7f]{0,40}", kept in 0usize..60) {
-            let written = |text: &str| serde_json::to_string(text).unwrap().len() - 2;
+        fn cut_measures_what_is_written(text in "\\PC{0,40}|[\\x00-\\x7f]{0,40}|[\u{80}-\u{b0}\u{200b}-\u{203f}\u{e0000}-\u{e0fff}]{0,9}", kept in 0usize..60) {
+            let written = |text: &str| {
+                let mut bytes = Vec::new();
+                crate::text::json::write(&mut bytes, text).unwrap();
+                bytes.len() - 2
+            };
             prop_assert_eq!(written_bytes(&text), written(&text));
             match cut(&text, kept) {
                 None => prop_assert!(written(&text) <= kept),
@@ -527,7 +532,8 @@ mod tests {
             record.verdict = Some(text(value).to_string().into());
             record.sqlstate = Some(text(value).to_string().into());
             record.detail = Some(serde_json::json!({ "text": text(value).to_string() }));
-            let json = serde_json::to_string(&record.bounded()).unwrap();
+            let mut json = Vec::new();
+            crate::text::json::write(&mut json, &record.bounded()).unwrap();
             prop_assert!(json.len() + super::super::entry::AROUND_RECORD_BYTES <= super::super::entry::MAX_BYTES, "{}", json.len());
         }
     }
