@@ -13,6 +13,7 @@ mod record;
 mod snapshot;
 mod store;
 pub mod verify;
+pub mod view;
 mod writer;
 
 pub use guard::quiet as quiet_panics;

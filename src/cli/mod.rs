@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod audit;
 pub mod config;
 pub mod demo;
 pub mod failure;
@@ -50,6 +51,9 @@ enum Command {
     /// Check policies
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Verify, follow and search the audit log
+    #[command(subcommand)]
+    Audit(Box<audit::Command>),
     /// Print what packages and shells need
     #[command(subcommand)]
     Util(util::Command),
@@ -77,6 +81,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo => demo::run(globals),
         Command::Holds(command) => holds::run(command, globals),
         Command::Policy(command) => policy::run(command, globals),
+        Command::Audit(command) => audit::run(command, globals),
         Command::Util(command) => util::run(command),
     };
     match result {
