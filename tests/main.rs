@@ -6,6 +6,7 @@
 mod bad_input;
 mod control;
 mod corpus;
+mod demo;
 mod holds;
 mod kill;
 mod lexer_oracle;
