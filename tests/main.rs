@@ -12,6 +12,7 @@ mod kill;
 mod lexer_oracle;
 mod pgbench;
 mod psql;
+mod readme;
 mod resources;
 mod support;
 
