@@ -115,18 +115,23 @@ impl<'a> Reception<'a> {
     /// Reads up to and including the startup packet or cancel request. An error has been answered when it is
     /// returned, if it is one that is answered.
     pub(super) async fn arrival(mut self) -> Result<Arrival, StartupError> {
-        match self.packets().await {
-            Ok(Packet::Gone) => Ok(Arrival::Gone),
-            Ok(Packet::Cancel { pid, secret }) => Ok(Arrival::Cancel { stream: self.stream, pid, secret }),
-            Ok(Packet::Startup { version, message }) => {
-                Ok(Arrival::Session(Arriving { stream: self.stream, version, message }))
-            }
-            Ok(Packet::Tls) => Box::pin(self.accept_tls().await?.arrival()).await,
-            Err(error) => {
-                if let Some(answer) = error.answer() {
-                    farewell(&mut self.stream, &answer).await;
+        loop {
+            match self.packets().await {
+                Ok(Packet::Gone) => return Ok(Arrival::Gone),
+                Ok(Packet::Cancel { pid, secret }) => {
+                    return Ok(Arrival::Cancel { stream: self.stream, pid, secret });
                 }
-                Err(error)
+                Ok(Packet::Startup { version, message }) => {
+                    return Ok(Arrival::Session(Arriving { stream: self.stream, version, message }));
+                }
+                // At most once: within TLS there is no TLS.
+                Ok(Packet::Tls) => self = self.accept_tls().await?,
+                Err(error) => {
+                    if let Some(answer) = error.answer() {
+                        farewell(&mut self.stream, &answer).await;
+                    }
+                    return Err(error);
+                }
             }
         }
     }
