@@ -10,6 +10,7 @@ mod demo;
 mod holds;
 mod kill;
 mod lexer_oracle;
+mod login;
 mod pgbench;
 mod psql;
 mod readme;
