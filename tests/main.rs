@@ -15,6 +15,7 @@ mod pgbench;
 mod psql;
 mod readme;
 mod resources;
+mod startup;
 mod support;
 
 /// A test file that nobody names here would never run.

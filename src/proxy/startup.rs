@@ -252,7 +252,8 @@ fn unsupported(version: ProtocolVersion) -> StartupError {
         "0A000",
         format!("unsupported frontend protocol {version}: server supports 3.0 to {}", ProtocolVersion::NEWEST),
     );
-    StartupError::Refused { report, old_client: version.major < 3 }
+    // Version 0.0 stands for none in the server, so that it answers in the newest form.
+    StartupError::Refused { report, old_client: version.major < 3 && version.code() != 0 }
 }
 
 /// Says a last word and closes, so that the word arrives: a socket that is closed with unread bytes in it is
