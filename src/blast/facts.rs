@@ -95,6 +95,8 @@ pub struct Relation {
     pub children: Vec<u32>,
     /// The relations a view reads, by OID; not recursively.
     pub reads: Vec<u32>,
+    /// The relations that its row security policies read, by OID; not recursively.
+    pub also_reads: Vec<u32>,
     /// Views and materialized views that read it, by OID; not recursively.
     pub read_by: Vec<u32>,
     /// What reading it runs by itself: functions and operators in a view's query, row security policies, operator

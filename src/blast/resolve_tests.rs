@@ -394,3 +394,30 @@ fn declaring_a_cursor_counts_as_its_query() {
     let statement = Statement { session: vec![declare], ..blank() };
     expect(&statement, &facts, &usual(), &["execute function public.wipe"]);
 }
+
+#[test]
+fn search_paths_are_read_as_the_server_reads_them() {
+    let cases = [
+        (r#""$user", public"#, path(&["$user", "public"])),
+        ("", path(&[])),
+        (r#""""#, path(&[""])),
+        ("A, \"A\" ,\"b\"\"c\"", path(&["a", "A", "b\"c"])),
+        ("a b", SearchPath::Unknown),
+        ("a,", SearchPath::Unknown),
+        ("\"a", SearchPath::Unknown),
+        ("\u{c4}", SearchPath::Unknown),
+    ];
+    for (setting, expected) in cases {
+        assert_eq!(SearchPath::parse(setting), expected, "{setting}");
+    }
+}
+
+#[test]
+fn policies_read_what_their_conditions_read() {
+    let mut facts = facts();
+    facts.add_relation(Relation { also_reads: vec![202], ..table(201, "public", "t") });
+    let view = Relation { kind: RelationKind::View, ..table(202, "public", "allowed") };
+    facts.add_relation(Relation { runs_on_read: vec![code("public", "wipe")], ..view });
+    let read = ["read table public.t", "read view public.allowed?", "execute function public.wipe?"];
+    expect(&on(Action::Read, "t"), &facts, &usual(), &read);
+}

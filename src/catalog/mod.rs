@@ -1,52 +1,95 @@
 //! A snapshot of what exists upstream, refreshed over a side connection.
 
+mod database;
+mod extensions;
+mod link;
+mod queries;
 mod side;
+mod snapshot;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 use crate::blast::{Facts, NameContext, Radius, Resolved, Rows};
 use crate::sql::Statement;
+
+use database::Database;
 
 pub use side::{Dial, Dialer, Dialled, Limits, Pending, SideConnection};
 
 /// What is known of the upstream's databases. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    _side: Arc<SideConnection>,
+    side: Arc<SideConnection>,
+    databases: Arc<ArcSwap<HashMap<String, Arc<Database>>>>,
 }
 
 impl Catalog {
     /// A catalog that knows nothing yet and has connected to nothing.
     #[must_use]
     pub fn new(side: SideConnection) -> Self {
-        Self { _side: Arc::new(side) }
+        Self { side: Arc::new(side), databases: Arc::default() }
     }
 
     /// The facts of a database as they are now: looks whether anything changed, and reads all of it again if so.
-    /// Callers at the same time share one look.
+    /// Callers at the same time share one look. Ask it for databases that a client has logged into: a place is kept
+    /// for each.
     ///
     /// # Errors
     ///
     /// The upstream cannot be asked.
-    pub async fn refresh(&self, _database: &str) -> Result<Arc<Facts>, CatalogError> {
-        Err(CatalogError::TooManyDatabases { limit: 0 })
+    pub async fn refresh(&self, database: &str) -> Result<Arc<Facts>, CatalogError> {
+        self.database(database)?.refresh().await
     }
 
     /// The facts of a database if they are fresh enough to decide with; takes no lock and asks nobody. `None`: ask
     /// [`Catalog::refresh`], and let nothing through that needs them until it answers.
     #[must_use]
-    pub fn current(&self, _database: &str) -> Option<Arc<Facts>> {
-        None
+    pub fn current(&self, database: &str) -> Option<Arc<Facts>> {
+        self.databases.load().get(database)?.current()
     }
 
     /// Says that definitions in the database may have changed: its facts are not given out again before they were
     /// looked at anew.
-    pub fn invalidate(&self, _database: &str) {}
+    pub fn invalidate(&self, database: &str) {
+        if let Some(database) = self.databases.load().get(database) {
+            database.invalidate();
+        }
+    }
 
     /// Keeps the facts of a database fresh in the background for as long as the guard lives: one for each session.
-    #[must_use]
-    pub fn watch(&self, database: &str) -> Watch {
-        Watch { _database: database.to_owned() }
+    /// To be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// As many databases as allowed are watched already.
+    pub fn watch(&self, database: &str) -> Result<Watch, CatalogError> {
+        let database = self.database(database)?;
+        database.watch();
+        Ok(Watch { database })
+    }
+
+    /// The place of a database; a new one where there is none yet.
+    fn database(&self, name: &str) -> Result<Arc<Database>, CatalogError> {
+        if let Some(database) = self.databases.load().get(name) {
+            return Ok(Arc::clone(database));
+        }
+        let new = Database::new(name, Arc::clone(&self.side));
+        let limit = self.side.limits.databases;
+        self.databases.rcu(|databases| {
+            let mut databases = HashMap::clone(databases);
+            if databases.len() >= limit {
+                databases.retain(|_, database| !database.is_idle());
+            }
+            if databases.len() < limit {
+                databases.entry(name.to_owned()).or_insert_with(|| Arc::clone(&new));
+            }
+            databases
+        });
+        let databases = self.databases.load();
+        databases.get(name).map(Arc::clone).ok_or(CatalogError::TooManyDatabases { limit })
     }
 
     /// How much a statement would do: bounded in time, never fails; what cannot be found out is unknown, with a
@@ -65,7 +108,13 @@ impl Catalog {
 /// Keeps the facts of one database fresh while it lives.
 #[derive(Debug)]
 pub struct Watch {
-    _database: String,
+    database: Arc<Database>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.database.unwatch();
+    }
 }
 
 /// Of which statement the radius is wanted.
@@ -98,7 +147,7 @@ pub enum Parameter {
 }
 
 /// Why the catalog has no facts.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
     /// The upstream cannot be reached or refuses the login.
     #[error("cannot read the catalog of database {database:?}: {reason}")]

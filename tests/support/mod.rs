@@ -4,7 +4,6 @@
 //! processes of their own.
 
 mod clients;
-mod door;
 mod proxy;
 pub(crate) mod wire;
 
@@ -14,7 +13,6 @@ use pgsluice::cli::demo::SHOP;
 use pgsluice::cli::demo::throwaway::{Certificate, Options, Throwaway};
 
 pub(crate) use clients::{finished, pgbench, psql, python, started};
-pub(crate) use door::Door;
 pub(crate) use proxy::{Finished, Proxy};
 
 /// The options of a server that trusts everybody; `initdb` runs once for all tests.

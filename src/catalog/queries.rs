@@ -1,0 +1,174 @@
+//! What is asked of the server's catalogs. Everything here may be read by any role. All of it is sent as one batch
+//! in one snapshot, so that the parts fit together, and comes back as text.
+//!
+//! Objects of users have OIDs from 16384 on (`FirstNormalObjectId`); those of the server's own that matter are known
+//! by name. Dependencies on the server's own objects are not recorded (they are pinned), so the functions that an
+//! expression calls are read from its stored tree as well.
+
+/// The search path that our own role has by itself, and where it comes from: if not from settings of our role, others
+/// get it too. It is asked outside of the transactions that set another one.
+pub(super) const OWN_SEARCH_PATH: &str = "
+select s.reset_val, s.source from pg_catalog.pg_settings s where s.name operator(pg_catalog.=) 'search_path'";
+
+/// Begins a transaction in which names mean what `pg_catalog` says.
+pub(super) const BEGIN: &str =
+    "begin isolation level repeatable read read only; set local search_path = pg_catalog, pg_temp";
+
+/// A value that changes whenever a definition that matters does: for each catalog the number of rows and a sum over
+/// the row versions. An update in place (`reltuples`) does not change it; CREATE OR REPLACE does.
+pub(super) const FINGERPRINT: &str = "
+with temporary as materialized (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_'),
+rows(oid, xmin) as (
+  select oid, xmin from pg_namespace where oid >= 16384 and oid not in (select oid from temporary)
+  union all select oid, xmin from pg_class where oid >= 16384 and relpersistence <> 't'
+  union all select oid, xmin from pg_proc where oid >= 16384
+  union all select oid, xmin from pg_type where oid >= 16384 and typnamespace not in (select oid from temporary)
+  union all select oid, xmin from pg_operator where oid >= 16384
+  union all select oid, xmin from pg_cast where oid >= 16384
+  union all select oid, xmin from pg_rewrite where oid >= 16384
+  union all select oid, xmin from pg_trigger where oid >= 16384
+  union all select oid, xmin from pg_policy
+  union all select oid, xmin from pg_attrdef
+  union all select oid, xmin from pg_constraint where oid >= 16384 and connamespace not in (select oid from temporary)
+  union all select oid, xmin from pg_opclass where oid >= 16384
+  union all select oid, xmin from pg_amproc where oid >= 16384
+  union all select oid, xmin from pg_amop where oid >= 16384
+  union all select oid, xmin from pg_event_trigger
+  union all select oid, xmin from pg_extension
+  union all select oid, xmin from pg_statistic_ext
+  union all select inhrelid, xmin from pg_inherits
+  union all select setrole, xmin from pg_db_role_setting
+  union all select objid, xmin from pg_depend where refclassid = 3079
+  union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
+            where c.oid >= 16384 and c.relkind = 'c' and a.attnum > 0)
+select count(*) || '.' || coalesce(sum(hashint8extended((oid::bigint << 32) | xmin::text::bigint, 0)), 0)
+from rows";
+
+/// The server's version.
+pub(super) const VERSION: &str = "select current_setting('server_version_num')";
+
+/// Search paths set for roles: `role` is empty where it is for all roles, `here` says whether it is for this
+/// database only.
+pub(super) const ROLE_SETTINGS: &str = "
+select coalesce(r.rolname, ''), s.setdatabase <> 0, substr(c, 13)
+from pg_db_role_setting s
+cross join unnest(s.setconfig) c
+left join pg_roles r on r.oid = s.setrole
+where c like 'search\\_path=%' and (s.setdatabase = 0 or s.setdatabase = (select oid from pg_database where datname = current_database()))
+  and (s.setrole = 0 or r.oid is not null)";
+
+/// All schemas but those of sessions.
+pub(super) const SCHEMAS: &str = "select nspname from pg_namespace where nspname !~ '^pg_(toast_)?temp_'";
+
+/// All relations but those of sessions and TOAST.
+pub(super) const RELATIONS: &str = "
+select c.oid, n.nspname, c.relname, c.relkind, c.reltuples::bigint, c.relpages, c.relrowsecurity
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relpersistence <> 't' and n.nspname <> 'pg_toast'";
+
+/// Names of the server's own functions.
+pub(super) const BUILTINS: &str = "select oid, proname from pg_proc where oid < 16384";
+
+/// Functions of users. The hash covers all that makes their meaning; it quotes as a row does, so no two differ only
+/// in where a part ends.
+pub(super) const FUNCTIONS: &str = "
+select p.oid, n.nspname, p.proname, p.prolang, p.prokind, p.pronargs, p.pronargdefaults, p.provolatile,
+  encode(sha256(convert_to(row(n.nspname, p.proname, p.proowner, p.prolang, p.prokind, p.prosecdef, p.proretset,
+    p.provolatile, p.proargtypes, p.prorettype, p.proallargtypes, p.proargmodes, p.proargnames, p.proargdefaults, p.prosrc,
+    p.probin, p.prosqlbody, p.proconfig, p.prosupport, p.protrftypes, a.aggtransfn, a.aggfinalfn,
+    a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn, a.aggsortop,
+    a.aggtranstype, a.agginitval, a.aggminitval)::text, getdatabaseencoding())), 'hex'),
+  e.extname
+from pg_proc p
+join pg_namespace n on n.oid = p.pronamespace
+left join pg_aggregate a on a.aggfnoid = p.oid
+left join pg_depend d on d.classid = 1255 and d.objid = p.oid and d.refclassid = 3079 and d.deptype = 'e'
+left join pg_extension e on e.oid = d.refobjid
+where p.oid >= 16384";
+
+/// Operators of users, with the function they run.
+pub(super) const OPERATORS: &str = "
+select o.oid, n.nspname, o.oprname, o.oprcode::oid, d.objid is not null
+from pg_operator o
+join pg_namespace n on n.oid = o.oprnamespace
+left join pg_depend d on d.classid = 2617 and d.objid = o.oid and d.refclassid = 3079 and d.deptype = 'e'
+where o.oid >= 16384";
+
+/// Types of users: kind, base type of a domain, element of an array, relation of a row type.
+pub(super) const TYPES: &str = "
+select t.oid, t.typname, t.typtype, t.typbasetype, t.typelem, t.typrelid
+from pg_type t join pg_namespace n on n.oid = t.typnamespace
+where t.oid >= 16384 and n.nspname !~ '^pg_(toast_)?temp_'";
+
+/// Functions that comparing ranges of users runs: those of the subtype's operator class, and the difference.
+pub(super) const RANGES: &str = "
+select rngcanonical::oid, rngsubdiff::oid, rngsubopc from pg_range where rngtypid >= 16384";
+
+/// Casts of users that run a function, with the name of the type they lead to.
+pub(super) const CASTS: &str = "
+select c.castfunc, c.castcontext, t.typname
+from pg_cast c join pg_type t on t.oid = c.casttarget
+where c.oid >= 16384 and c.castfunc <> 0";
+
+/// Operator classes of users, whether a type uses them by itself, and the functions in their family.
+pub(super) const OPERATOR_CLASSES: &str = "
+select c.oid, c.opcdefault, f.code
+from pg_opclass c
+join (select amprocfamily, amproc::oid from pg_amproc
+      union select amopfamily, o.oprcode::oid from pg_amop a join pg_operator o on o.oid = a.amopopr) f(family, code)
+  on f.family = c.opcfamily
+where c.oid >= 16384";
+
+/// Rules, those that make views included.
+pub(super) const RULES: &str = "
+select r.oid, r.ev_class, r.rulename, r.ev_type, r.is_instead from pg_rewrite r
+where r.oid >= 16384 and r.ev_enabled <> 'D'";
+
+/// Triggers that users made and that are not disabled.
+pub(super) const TRIGGERS: &str = "
+select t.oid, t.tgrelid, t.tgname, t.tgfoid, t.tgtype from pg_trigger t
+where not t.tgisinternal and t.tgenabled <> 'D'";
+
+/// Constraints of tables and domains.
+pub(super) const CONSTRAINTS: &str = "
+select oid, conrelid, contypid, contype, conname, confrelid, confdeltype, confupdtype, conparentid from pg_constraint
+where oid >= 16384";
+
+/// To which relation an object belongs whose expressions run when the relation is read (`r`) or written (`w`).
+pub(super) const PARTS: &str = "
+select 3256, oid, polrelid, 'p' from pg_policy
+union all select 2604, d.oid, d.adrelid, case a.attgenerated when 'v' then 'r' else 'w' end
+  from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+union all select 1259, indexrelid, indrelid, 'w' from pg_index where indexrelid >= 16384
+union all select 3381, oid, stxrelid, 'w' from pg_statistic_ext";
+
+/// On which objects of users the expressions of other objects depend. The numbers are the OIDs of the catalogs:
+/// `pg_class` 1259, `pg_proc` 1255, `pg_type` 1247, `pg_operator` 2617, `pg_opclass` 2616, `pg_rewrite` 2618,
+/// `pg_policy` 3256, `pg_attrdef` 2604, `pg_constraint` 2606, `pg_trigger` 2620, `pg_statistic_ext` 3381.
+pub(super) const DEPENDENCIES: &str = "
+select distinct classid, objid, refclassid, refobjid from pg_depend
+where refobjid >= 16384 and deptype <> 'e' and (
+  refclassid in (1255, 1247, 2617, 2616) and classid in (1259, 1247, 2618, 3256, 2604, 2606, 2620, 3381)
+  or refclassid = 1259 and classid in (2618, 3256))";
+
+/// Which of the server's own functions (`f`) and relations (`r`) the stored expressions of users use.
+pub(super) const EXPRESSIONS: &str = "
+with trees(catalog, oid, tree) as (
+  select 2618, oid, ev_action::text || ev_qual::text from pg_rewrite where oid >= 16384
+  union all select 3256, oid, concat(polqual::text, polwithcheck::text) from pg_policy
+  union all select 2604, oid, adbin::text from pg_attrdef where oid >= 16384
+  union all select 2606, oid, conbin::text from pg_constraint where oid >= 16384 and conbin is not null
+  union all select 2620, oid, tgqual::text from pg_trigger where oid >= 16384 and tgqual is not null
+  union all select 1247, oid, typdefaultbin::text from pg_type where oid >= 16384 and typdefaultbin is not null
+  union all select 1259, indexrelid, concat(indexprs::text, indpred::text) from pg_index
+            where indexrelid >= 16384 and (indexprs is not null or indpred is not null)
+  union all select 1259, partrelid, partexprs::text from pg_partitioned_table where partexprs is not null)
+select distinct catalog, oid, case m[1] when 'relid' then 'r' else 'f' end, m[2]
+from trees, regexp_matches(tree, ':(funcid|opfuncid|aggfnoid|winfnoid|relid) ([0-9]+)', 'g') m
+where m[2]::bigint < 16384 and m[2] <> '0'";
+
+/// Partitions and children.
+pub(super) const INHERITANCE: &str = "select inhparent, inhrelid from pg_inherits";
+
+/// Event triggers.
+pub(super) const EVENT_TRIGGERS: &str = "select evtfoid from pg_event_trigger where evtenabled <> 'D'";

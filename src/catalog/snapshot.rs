@@ -1,0 +1,604 @@
+//! From the rows of the catalogs to [`Facts`].
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+
+use super::extensions::reviewed;
+use super::queries;
+use crate::blast::SearchPath;
+use crate::blast::facts::{
+    CodeUse, Events, Facts, ForeignKey, ReferentialAction, Relation, RelationKind, Rule, Trigger, UserFunction,
+    UserOperator,
+};
+use crate::sql::functions::builtin;
+
+// OIDs of catalogs: they are the same in every database and version.
+const TYPE: u32 = 1247;
+const FUNCTION: u32 = 1255;
+const RELATION: u32 = 1259;
+const CONSTRAINT: u32 = 2606;
+const OPERATOR_CLASS: u32 = 2616;
+const OPERATOR: u32 = 2617;
+const RULE: u32 = 2618;
+const TRIGGER: u32 = 2620;
+const POLICY: u32 = 3256;
+/// No catalog: the columns of a relation, without its checks and keys. A row type has those only.
+const COLUMNS: u32 = 0;
+
+/// The OID from which on objects are users' (`FirstNormalObjectId`).
+const FIRST_USER_OID: u32 = 16_384;
+
+/// All that is asked, in the order in which the answers come.
+pub(super) fn batch() -> String {
+    let queries = [
+        queries::BEGIN,
+        queries::FINGERPRINT,
+        queries::VERSION,
+        queries::ROLE_SETTINGS,
+        queries::SCHEMAS,
+        queries::RELATIONS,
+        queries::BUILTINS,
+        queries::FUNCTIONS,
+        queries::OPERATORS,
+        queries::TYPES,
+        queries::RANGES,
+        queries::CASTS,
+        queries::OPERATOR_CLASSES,
+        queries::RULES,
+        queries::TRIGGERS,
+        queries::CONSTRAINTS,
+        queries::PARTS,
+        queries::DEPENDENCIES,
+        queries::EXPRESSIONS,
+        queries::INHERITANCE,
+        queries::EVENT_TRIGGERS,
+        "commit",
+    ];
+    queries.join(";")
+}
+
+/// What is asked to see whether anything changed.
+pub(super) fn probe() -> String {
+    [queries::BEGIN, queries::FINGERPRINT, "commit"].join(";")
+}
+
+/// What differs whenever the facts may: the answers to [`queries::OWN_SEARCH_PATH`], and to [`probe`] or [`batch`].
+pub(super) fn fingerprint(own: &[SimpleQueryMessage], messages: Vec<SimpleQueryMessage>) -> Result<String, Malformed> {
+    let own = OwnSearchPath::new(own)?;
+    Ok(format!("{} {}", Answers::new(messages).line()?.text(0)?, own.path))
+}
+
+/// The search path that we have by ourselves.
+struct OwnSearchPath<'a> {
+    path: &'a str,
+    source: &'a str,
+}
+
+impl<'a> OwnSearchPath<'a> {
+    fn new(messages: &'a [SimpleQueryMessage]) -> Result<Self, Malformed> {
+        let row = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let text = |column| row.and_then(|row| row.try_get(column).ok().flatten());
+        match (text(0), text(1)) {
+            (Some(path), Some(source)) => Ok(Self { path, source }),
+            _ => Err(Malformed("the setting search_path is not there".to_owned())),
+        }
+    }
+}
+
+/// The answers say something else than was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unexpected answer: {0}")]
+pub(super) struct Malformed(String);
+
+/// The rows of one query after the other.
+struct Answers {
+    sets: std::vec::IntoIter<Vec<SimpleQueryRow>>,
+}
+
+impl Answers {
+    fn new(messages: Vec<SimpleQueryMessage>) -> Self {
+        let mut sets = Vec::new();
+        let mut rows = Vec::new();
+        let mut has_rows = false;
+        for message in messages {
+            match message {
+                SimpleQueryMessage::RowDescription(_) => has_rows = true,
+                SimpleQueryMessage::Row(row) => rows.push(row),
+                // BEGIN, SET and COMMIT describe no rows.
+                SimpleQueryMessage::CommandComplete(_) if has_rows => {
+                    sets.push(std::mem::take(&mut rows));
+                    has_rows = false;
+                }
+                _ => {}
+            }
+        }
+        Self { sets: sets.into_iter() }
+    }
+
+    fn rows(&mut self) -> Result<Vec<Line>, Malformed> {
+        let rows = self.sets.next().ok_or_else(|| Malformed("fewer results than queries".to_owned()))?;
+        Ok(rows.into_iter().map(Line).collect())
+    }
+
+    fn line(&mut self) -> Result<Line, Malformed> {
+        self.rows()?.into_iter().next().ok_or_else(|| Malformed("no row where there is always one".to_owned()))
+    }
+}
+
+/// One row.
+struct Line(SimpleQueryRow);
+
+impl Line {
+    fn optional(&self, column: usize) -> Result<Option<&str>, Malformed> {
+        self.0.try_get(column).map_err(|error| Malformed(error.to_string()))
+    }
+
+    fn text(&self, column: usize) -> Result<&str, Malformed> {
+        self.optional(column)?.ok_or_else(|| Malformed(format!("column {column} is null")))
+    }
+
+    fn string(&self, column: usize) -> Result<String, Malformed> {
+        self.text(column).map(str::to_owned)
+    }
+
+    fn number<T: std::str::FromStr>(&self, column: usize) -> Result<T, Malformed> {
+        let text = self.text(column)?;
+        text.parse().map_err(|_| Malformed(format!("{text:?} is no number")))
+    }
+
+    fn truth(&self, column: usize) -> Result<bool, Malformed> {
+        Ok(self.text(column)? == "t")
+    }
+
+    /// A column of type `"char"`; a space where it is empty.
+    fn letter(&self, column: usize) -> Result<u8, Malformed> {
+        Ok(self.text(column)?.bytes().next().unwrap_or(b' '))
+    }
+}
+
+/// An object: the OIDs of its catalog and of itself.
+type Place = (u32, u32);
+
+/// What is collected before the relations can be finished.
+#[derive(Default)]
+struct Assembly {
+    facts: Facts,
+    builtins: HashMap<u32, String>,
+    /// Functions of users.
+    functions: HashMap<u32, CodeUse>,
+    /// Operators of users.
+    operators: HashMap<u32, CodeUse>,
+    /// The functions of operator classes of users.
+    classes: HashMap<u32, Vec<u32>>,
+    /// Types of users, and their names.
+    types: Vec<(u32, String)>,
+    /// From each object to those whose code runs when its own does.
+    edges: HashMap<Place, Vec<Place>>,
+    /// The server's own functions that are not harmless, by the expression that calls them.
+    builtin_calls: HashMap<Place, Vec<CodeUse>>,
+    /// The server's own relations that a view or policy reads.
+    builtin_reads: HashMap<Place, Vec<u32>>,
+    /// Tables with row security.
+    secured: HashSet<u32>,
+}
+
+/// The facts of a database, and the fingerprint of the snapshot they are from.
+pub(super) fn facts(
+    database: &str,
+    own: &[SimpleQueryMessage],
+    messages: Vec<SimpleQueryMessage>,
+) -> Result<(Facts, String), Malformed> {
+    let own = OwnSearchPath::new(own)?;
+    let mut answers = Answers::new(messages);
+    let fingerprint = format!("{} {}", answers.line()?.text(0)?, own.path);
+    let mut assembly = Assembly::default();
+    assembly.facts.database = database.to_owned();
+    assembly.facts.server_version = answers.line()?.number(0)?;
+    assembly.search_paths(&own, &answers.rows()?)?;
+    for line in answers.rows()? {
+        assembly.facts.schemas.insert(line.string(0)?);
+    }
+    assembly.relations(&answers.rows()?)?;
+    for line in answers.rows()? {
+        assembly.builtins.insert(line.number(0)?, line.string(1)?);
+    }
+    assembly.functions(&answers.rows()?)?;
+    assembly.operators(&answers.rows()?)?;
+    assembly.types(&answers.rows()?)?;
+    let (ranges, casts, classes) = (answers.rows()?, answers.rows()?, answers.rows()?);
+    let (rules, triggers, constraints) = (answers.rows()?, answers.rows()?, answers.rows()?);
+    let parts = answers.rows()?;
+    assembly.dependencies(&answers.rows()?)?;
+    assembly.expressions(&answers.rows()?)?;
+    assembly.operator_classes(&classes)?;
+    assembly.ranges(&ranges)?;
+    // From here on the edges are complete, but for the checks of domains.
+    assembly.constraints(&constraints)?;
+    assembly.casts(&casts)?;
+    assembly.rules(&rules)?;
+    assembly.triggers(&triggers)?;
+    assembly.parts(&parts)?;
+    assembly.columns();
+    for line in answers.rows()? {
+        let (parent, child) = (line.number(0)?, line.number(1)?);
+        assembly.change(parent, |relation| relation.children.push(child));
+    }
+    for line in answers.rows()? {
+        let code = assembly.code(line.number(0)?);
+        assembly.facts.event_triggers.push(code);
+    }
+    Ok((assembly.finish(), fingerprint))
+}
+
+impl Assembly {
+    fn finish(mut self) -> Facts {
+        for relation in self.facts.relations.values_mut() {
+            for code in [&mut relation.runs_on_read, &mut relation.runs_on_write] {
+                code.sort_unstable();
+                code.dedup();
+            }
+            for oids in [&mut relation.reads, &mut relation.also_reads, &mut relation.read_by] {
+                oids.sort_unstable();
+                oids.dedup();
+            }
+        }
+        for code in [&mut self.facts.implicit_code, &mut self.facts.assignment_code, &mut self.facts.event_triggers] {
+            code.retain(|code| !code.reviewed);
+            code.sort_unstable();
+            code.dedup();
+        }
+        self.facts
+    }
+
+    fn change(&mut self, relation: u32, change: impl FnOnce(&mut Relation)) {
+        if let Some(relation) = self.facts.relations.get_mut(&relation) {
+            change(relation);
+        }
+    }
+
+    /// Our own search path is everybody's unless it was set for our role or database.
+    fn search_paths(&mut self, own: &OwnSearchPath<'_>, settings: &[Line]) -> Result<(), Malformed> {
+        let everybody =
+            matches!(own.source, "default" | "environment variable" | "configuration file" | "command line");
+        let mut general = if everybody { SearchPath::parse(own.path) } else { SearchPath::Unknown };
+        // What is set for this database wins over what is set for all; a role's own wins over both.
+        for here in [false, true] {
+            for line in settings {
+                if line.truth(1)? != here {
+                    continue;
+                }
+                let path = SearchPath::parse(line.text(2)?);
+                match line.text(0)? {
+                    "" => general = path,
+                    role => drop(self.facts.role_search_paths.insert(role.to_owned(), path)),
+                }
+            }
+        }
+        self.facts.search_path = general;
+        Ok(())
+    }
+
+    fn relations(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let oid = line.number(0)?;
+            let schema = line.string(1)?;
+            let Some(kind) = relation_kind(line.letter(3)?) else { continue };
+            // -1: never analyzed.
+            let rows = u64::try_from(line.number::<i64>(4)?).ok();
+            let bytes = rows.and(u64::try_from(line.number::<i64>(5)?).ok()).map(|pages| pages.saturating_mul(8192));
+            if line.truth(6)? {
+                self.secured.insert(oid);
+            }
+            let system = oid < FIRST_USER_OID && matches!(schema.as_str(), "pg_catalog" | "information_schema");
+            let name = line.string(2)?;
+            self.facts.add_relation(Relation { oid, schema, name, kind, rows, bytes, system, ..Relation::default() });
+        }
+        Ok(())
+    }
+
+    fn functions(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let (oid, schema, name): (u32, _, _) = (line.number(0)?, line.string(1)?, line.string(2)?);
+            let (arguments, defaults): (i32, i32) = (line.number(5)?, line.number(6)?);
+            let reviewed = match line.optional(9)? {
+                Some(extension) => reviewed(extension, &name, line.letter(7)? == b'v', line.number(3)?),
+                None => false,
+            };
+            let hash = line.string(8)?;
+            let code = CodeUse { schema: Some(schema.clone()), name: name.clone(), oid, hash, reviewed };
+            self.functions.insert(oid, code.clone());
+            let attribute = line.letter(4)? != b'p' && arguments >= 1 && arguments - defaults <= 1;
+            self.facts.functions.entry(name).or_default().push(UserFunction { schema, code, attribute });
+        }
+        Ok(())
+    }
+
+    fn operators(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let (oid, schema, symbol): (u32, _, _) = (line.number(0)?, line.string(1)?, line.string(2)?);
+            let code = self.code(line.number(3)?);
+            self.operators.insert(oid, code.clone());
+            self.facts.operators.entry(symbol).or_default().push(UserOperator { schema, code });
+        }
+        Ok(())
+    }
+
+    fn types(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let oid = line.number(0)?;
+            self.types.push((oid, line.string(1)?));
+            let edges = self.edges.entry((TYPE, oid)).or_default();
+            for (column, catalog) in [(3, TYPE), (4, TYPE), (5, COLUMNS)] {
+                let to: u32 = line.number(column)?;
+                if to >= FIRST_USER_OID {
+                    edges.push((catalog, to));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A type depends on the functions that read and print it. Those come with the type, from a superuser, in C.
+    fn dependencies(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let from: Place = (line.number(0)?, line.number(1)?);
+            let to: Place = (line.number(2)?, line.number(3)?);
+            if !(from.0 == TYPE && to.0 == FUNCTION) {
+                self.edges.entry(from).or_default().push(to);
+            }
+        }
+        Ok(())
+    }
+
+    fn expressions(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let place: Place = (line.number(0)?, line.number(1)?);
+            let oid = line.number(3)?;
+            if line.text(2)? == "r" {
+                self.builtin_reads.entry(place).or_default().push(oid);
+                continue;
+            }
+            let code = self.code(oid);
+            if !code.reviewed {
+                self.builtin_calls.entry(place).or_default().push(code);
+            }
+        }
+        Ok(())
+    }
+
+    fn operator_classes(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let (class, function) = (line.number(0)?, line.number(2)?);
+            self.classes.entry(class).or_default().push(function);
+            if line.truth(1)? {
+                let code = self.code(function);
+                self.facts.implicit_code.push(code);
+            }
+        }
+        Ok(())
+    }
+
+    fn ranges(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let class: u32 = line.number(2)?;
+            let functions = [line.number(0)?, line.number(1)?];
+            let of_class = self.classes.get(&class).into_iter().flatten().copied();
+            let functions: Vec<u32> = functions.into_iter().filter(|oid| *oid != 0).chain(of_class).collect();
+            let code: Vec<_> = functions.into_iter().map(|oid| self.code(oid)).collect();
+            self.facts.implicit_code.extend(code);
+        }
+        Ok(())
+    }
+
+    fn casts(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let code = self.code(line.number(0)?);
+            if code.reviewed {
+                continue;
+            }
+            match line.letter(1)? {
+                b'i' => self.facts.implicit_code.push(code.clone()),
+                b'a' => self.facts.assignment_code.push(code.clone()),
+                _ => {}
+            }
+            self.facts.types.entry(line.string(2)?).or_default().push(code);
+        }
+        Ok(())
+    }
+
+    fn constraints(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        // The copies of a foreign key that partitions of the referencing table hold are the key itself.
+        let mut referenced = HashMap::new();
+        for line in lines {
+            referenced.insert(line.number::<u32>(0)?, line.number::<u32>(5)?);
+        }
+        for line in lines {
+            let (oid, table, domain): (u32, u32, u32) = (line.number(0)?, line.number(1)?, line.number(2)?);
+            if domain != 0 {
+                self.edges.entry((TYPE, domain)).or_default().push((CONSTRAINT, oid));
+            }
+            if table != 0 {
+                self.edges.entry((RELATION, table)).or_default().push((CONSTRAINT, oid));
+            }
+            let (to, parent): (u32, u32) = (line.number(5)?, line.number(8)?);
+            if line.letter(3)? == b'f' && referenced.get(&parent) != Some(&to) {
+                let key = ForeignKey {
+                    name: line.string(4)?,
+                    from: table,
+                    on_delete: referential_action(line.letter(6)?),
+                    on_update: referential_action(line.letter(7)?),
+                };
+                self.change(to, |relation| relation.referenced_by.push(key));
+            }
+        }
+        Ok(())
+    }
+
+    fn rules(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let (oid, relation): (u32, u32) = (line.number(0)?, line.number(1)?);
+            let (name, event, instead) = (line.string(2)?, line.letter(3)?, line.truth(4)?);
+            if event != b'1' {
+                let events =
+                    Events { update: event == b'2', insert: event == b'3', delete: event == b'4', truncate: false };
+                self.change(relation, |relation| relation.rules.push(Rule { name, events, instead }));
+                continue;
+            }
+            let code = self.closure((RULE, oid));
+            let reads = self.reads((RULE, oid), relation);
+            for base in &reads {
+                self.change(*base, |base| base.read_by.push(relation));
+            }
+            self.change(relation, |relation| {
+                relation.runs_on_read.extend(code);
+                relation.reads = reads;
+            });
+        }
+        Ok(())
+    }
+
+    fn triggers(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let (oid, relation, function): (u32, u32, u32) = (line.number(0)?, line.number(1)?, line.number(3)?);
+            let kind: u16 = line.number(4)?;
+            // `TRIGGER_TYPE_*` of src/include/catalog/pg_trigger.h.
+            let events = Events {
+                insert: kind & 4 != 0,
+                delete: kind & 8 != 0,
+                update: kind & 16 != 0,
+                truncate: kind & 32 != 0,
+            };
+            let code = self.code(function);
+            let trigger = Trigger { name: line.string(2)?, code, events, instead_of: kind & 64 != 0 };
+            // Its condition runs whether or not the trigger does.
+            let mut conditions = self.closure((TRIGGER, oid));
+            conditions.remove(&trigger.code);
+            self.change(relation, |relation| {
+                relation.triggers.push(trigger);
+                relation.runs_on_write.extend(conditions);
+            });
+        }
+        Ok(())
+    }
+
+    fn parts(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let (place, relation): (Place, u32) = ((line.number(0)?, line.number(1)?), line.number(2)?);
+            let runs = line.letter(3)?;
+            if place.0 == POLICY && !self.secured.contains(&relation) {
+                continue;
+            }
+            let code = self.closure(place);
+            let also = if place.0 == POLICY { self.reads(place, relation) } else { Vec::new() };
+            // The operators of an index serve reads; its expressions are computed on writes, and named on reads.
+            let on_read = match runs {
+                b'p' | b'r' => code.clone(),
+                _ if place.0 == RELATION => self.index_operators(place),
+                _ => BTreeSet::new(),
+            };
+            self.change(relation, |relation| {
+                relation.runs_on_read.extend(on_read);
+                relation.runs_on_write.extend(code);
+                relation.also_reads.extend(also);
+            });
+        }
+        Ok(())
+    }
+
+    fn index_operators(&self, index: Place) -> BTreeSet<CodeUse> {
+        let classes = self.edges.get(&index).into_iter().flatten().filter(|to| to.0 == OPERATOR_CLASS);
+        classes.flat_map(|class| self.closure(*class)).collect()
+    }
+
+    /// The types of columns, checks, and the keys of partitions.
+    fn columns(&mut self) {
+        let tables: Vec<_> = self.edges.keys().filter(|place| place.0 == RELATION).map(|place| place.1).collect();
+        for table in tables {
+            let code = self.closure((RELATION, table));
+            self.change(table, |relation| relation.runs_on_write.extend(code));
+        }
+        for (oid, name) in std::mem::take(&mut self.types) {
+            let code = self.closure((TYPE, oid));
+            if !code.is_empty() {
+                self.facts.types.entry(name).or_default().extend(code);
+            }
+        }
+    }
+
+    /// The relations an expression reads, but for the one it belongs to.
+    fn reads(&self, place: Place, owner: u32) -> Vec<u32> {
+        let users = self.edges.get(&place).into_iter().flatten().filter(|to| to.0 == RELATION).map(|to| to.1);
+        let builtin = self.builtin_reads.get(&place).into_iter().flatten().copied();
+        users.chain(builtin).filter(|oid| *oid != owner).collect()
+    }
+
+    /// The code, not reviewed, that runs when an object's expressions are computed: found along the edges, but not
+    /// through the relations that are read, which stand for themselves.
+    fn closure(&self, start: Place) -> BTreeSet<CodeUse> {
+        let mut code = BTreeSet::new();
+        let mut seen = HashSet::from([start]);
+        let mut open = vec![start];
+        while let Some(place) = open.pop() {
+            code.extend(self.builtin_calls.get(&place).into_iter().flatten().cloned());
+            match place {
+                (FUNCTION, oid) => drop(code.insert(self.code(oid))),
+                (OPERATOR, oid) => code.extend(self.operators.get(&oid).cloned()),
+                (OPERATOR_CLASS, oid) => {
+                    code.extend(self.classes.get(&oid).into_iter().flatten().map(|oid| self.code(*oid)));
+                }
+                _ => {}
+            }
+            let columns = place.0 == COLUMNS;
+            let edges = self.edges.get(&if columns { (RELATION, place.1) } else { place });
+            for next in edges.into_iter().flatten() {
+                let read = next.0 == RELATION && matches!(place.0, RULE | POLICY);
+                if !read && (!columns || next.0 == TYPE) && seen.insert(*next) {
+                    open.push(*next);
+                }
+            }
+        }
+        code.retain(|code| !code.reviewed);
+        code
+    }
+
+    /// What running a function is.
+    fn code(&self, oid: u32) -> CodeUse {
+        if let Some(code) = self.functions.get(&oid) {
+            return code.clone();
+        }
+        let name = self.builtins.get(&oid).cloned();
+        let reviewed = name.as_deref().and_then(builtin).is_some_and(|class| class.is_harmless());
+        let name = name.unwrap_or_else(|| format!("function {oid}"));
+        CodeUse { schema: Some("pg_catalog".to_owned()), name, oid, hash: String::new(), reviewed }
+    }
+}
+
+/// `pg_class.relkind`; `None` for TOAST tables.
+const fn relation_kind(letter: u8) -> Option<RelationKind> {
+    Some(match letter {
+        b'r' => RelationKind::Table,
+        b'p' => RelationKind::PartitionedTable,
+        b'v' => RelationKind::View,
+        b'm' => RelationKind::MaterializedView,
+        b'f' => RelationKind::ForeignTable,
+        b'S' => RelationKind::Sequence,
+        b'i' | b'I' => RelationKind::Index,
+        b'c' => RelationKind::CompositeType,
+        _ => return None,
+    })
+}
+
+/// `pg_constraint.confdeltype` and `confupdtype`; what is not known counts as the worst.
+const fn referential_action(letter: u8) -> ReferentialAction {
+    match letter {
+        b'a' => ReferentialAction::NoAction,
+        b'r' => ReferentialAction::Restrict,
+        b'n' => ReferentialAction::SetNull,
+        b'd' => ReferentialAction::SetDefault,
+        _ => ReferentialAction::Cascade,
+    }
+}

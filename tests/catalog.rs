@@ -1,0 +1,441 @@
+//! The catalog sees what names mean in a real database, and every way in which a statement runs code there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgsluice::blast::{Facts, NameContext, SearchPath, resolve};
+use pgsluice::catalog::{Catalog, CatalogError, Limits, SideConnection};
+use pgsluice::cli::demo::throwaway::Throwaway;
+use pgsluice::sql::{Action, Effect, Extent, FunctionUse, Name, Notation, Object, ObjectKind, Statement};
+use tokio::runtime::Runtime;
+
+use crate::support;
+
+/// A server with the database `shop` that holds the corpus' fixture.
+fn fixture() -> Throwaway {
+    let postgres = support::postgres();
+    postgres.sql("postgres", "create database shop").unwrap();
+    postgres.sql("shop", include_str!("../testdata/corpus/base.sql")).unwrap();
+    postgres
+}
+
+fn side(postgres: &Throwaway) -> SideConnection {
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").port(postgres.port()).user("postgres");
+    SideConnection::plain(config)
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// The facts of `shop` as they are now.
+fn facts(postgres: &Throwaway) -> Arc<Facts> {
+    runtime().block_on(Catalog::new(side(postgres)).refresh("shop")).unwrap()
+}
+
+fn usual() -> NameContext {
+    let path = ["$user", "public"].map(str::to_owned).to_vec();
+    NameContext { search_path: SearchPath::Known(path), role: "ro".to_owned(), ..NameContext::default() }
+}
+
+fn blank() -> Statement {
+    Statement {
+        span: 0..0,
+        command: String::new(),
+        effects: Vec::new(),
+        functions: Vec::new(),
+        operators: Vec::new(),
+        types: Vec::new(),
+        session: Vec::new(),
+        reasons: Vec::new(),
+        depends_on_literals: false,
+    }
+}
+
+fn name(written: &str) -> Name {
+    match written.split_once('.') {
+        Some((schema, name)) => Name { schema: Some(schema.to_owned()), name: name.to_owned() },
+        None => Name { schema: None, name: written.to_owned() },
+    }
+}
+
+fn on(action: Action, written: &str) -> Statement {
+    let Name { schema, name } = name(written);
+    let effect = Effect::new(action, Object { kind: ObjectKind::Relation, schema, name });
+    Statement { effects: vec![Effect { extent: Extent::Bounded, ..effect }], ..blank() }
+}
+
+fn call(written: &str) -> Statement {
+    Statement { functions: vec![FunctionUse { name: name(written), notation: Notation::Call }], ..blank() }
+}
+
+fn attribute(written: &str) -> Statement {
+    Statement { functions: vec![FunctionUse { name: name(written), notation: Notation::Attribute }], ..blank() }
+}
+
+fn operator(symbol: &str) -> Statement {
+    Statement { operators: vec![Name { schema: None, name: symbol.to_owned() }], ..blank() }
+}
+
+fn cast(written: &str) -> Statement {
+    Statement { types: vec![name(written)], ..blank() }
+}
+
+/// What the statement does beyond its own effects, as text.
+fn beyond(statement: &Statement, facts: &Facts, names: &NameContext) -> BTreeSet<String> {
+    let own = statement.effects.iter().map(|effect| effect.action).collect::<BTreeSet<_>>();
+    let effects = resolve(statement, facts, names).effects;
+    let more = effects.iter().filter(|effect| effect.action != Action::Read && !own.contains(&effect.action));
+    more.map(|effect| format!("{} {}", effect.action, effect.object)).collect()
+}
+
+#[track_caller]
+fn runs(statement: &Statement, facts: &Facts, expected: &[&str]) {
+    let expected: BTreeSet<_> = expected.iter().map(|effect| (*effect).to_owned()).collect();
+    assert_eq!(beyond(statement, facts, &usual()), expected, "{statement:?}");
+}
+
+/// One case for each way in which code runs unnamed; the numbers are the corpus' own.
+#[test]
+fn every_way_to_run_code_is_seen() {
+    let postgres = fixture();
+    let set_up = "
+        create function wf(int, int) returns bool language plpgsql as $$ begin delete from orders; return true; end $$;
+        create operator ### (leftarg = int, rightarg = int, function = wf);
+        create operator @@@ (rightarg = oid, function = lo_unlink);
+        create function evil.eq(int, int) returns bool language plpgsql as $$ begin return true; end $$;
+        create operator evil.= (leftarg = int, rightarg = int, function = evil.eq);
+        create function public.lower(text) returns text language plpgsql as $$ begin return ''; end $$;
+        create type evil.tt as (a int);
+        create function evil.cvt(users) returns evil.tt language plpgsql as $$ begin return row(1)::evil.tt; end $$;
+        create cast (users as evil.tt) with function evil.cvt(users);
+        create function evil.sf(int, int) returns int language plpgsql as $$ begin return 1; end $$;
+        create aggregate myagg(int) (sfunc = evil.sf, stype = int);
+        create table rlst(a int); alter table rlst enable row level security;
+        create policy p on rlst using (wipe() = 1);
+        create table rls_off(a int); create policy p on rls_off using (wipe() = 1);
+        create table rls_view(a int); alter table rls_view enable row level security;
+        create policy p on rls_view using (exists (select from v_wipe));
+        create extension file_fdw; create server fs foreign data wrapper file_fdw;
+        create foreign table foreign_prog(l text) server fs options (filename '/dev/null');
+        create function wf3(int) returns bool language plpgsql as $$ begin delete from orders; return true; end $$;
+        create table tchk(a int check (wf3(a)));
+        create table tdef(a int default wipe());
+        create table tgen(a int, b int generated always as (wipe_imm_via()) stored);
+        create function wg(int) returns int immutable language plpgsql as $$ begin perform wipe(); return 1; end $$;
+        create table tidx(a int); create index on tidx(wg(a));
+        create table tpart(a int) partition by range (wg(a));
+        create domain d as int check (wf3(value)); create table tdom(a int, b d[]);
+        create type holder as (x d);
+        create view v_lo as select lo_unlink(4242); create view v_v as select * from v_lo, users;
+        create view v_op as select 1 ### 2; create view v_hash as select rolpassword from pg_authid;
+        create materialized view mv as select wipe() as a with no data;
+        create function wipe2(users) returns int language plpgsql as $$ begin return 1; end $$;
+        create function two(int, int default 1) returns int language sql as 'select 1';
+        create function three(int, int) returns int language sql as 'select 1';
+        create function json_serialize(text) returns int language plpgsql as $$ begin return 1; end $$;
+        create table plain(id serial primary key, ref int references users on update cascade, n int check (n > 0));
+        create function when_it(int) returns bool language sql as 'select true';
+        create table twhen(a int);
+        create trigger w before update on twhen for each row when (when_it(new.a))
+            execute function suppress_redundant_updates_trigger();";
+    postgres.sql("shop", set_up).unwrap();
+    let facts = facts(&postgres);
+    let wipe = "execute public.wipe";
+
+    // Names: 2001, 1072, 2049, 2061, 2068.
+    runs(&call("wipe"), &facts, &[wipe]);
+    runs(&call("json_serialize"), &facts, &["execute public.json_serialize"]);
+    runs(&call("lower"), &facts, &["execute public.lower"]);
+    runs(&call("pg_catalog.lower"), &facts, &[]);
+    runs(&call("myagg"), &facts, &["execute public.myagg"]);
+    runs(&attribute("wipe2"), &facts, &["execute public.wipe2"]);
+    runs(&attribute("two"), &facts, &["execute public.two"]);
+    runs(&attribute("three"), &facts, &[]);
+    runs(&attribute("lo_unlink"), &facts, &["execute pg_catalog.lo_unlink"]);
+
+    // Operators and types: 2055, 2058, 2066.
+    runs(&operator("###"), &facts, &["execute public.wf"]);
+    runs(&operator("@@@"), &facts, &["execute pg_catalog.lo_unlink"]);
+    runs(&operator("="), &facts, &[]);
+    let path = ["evil", "pg_catalog", "public"].map(str::to_owned).to_vec();
+    let evil = NameContext { search_path: SearchPath::Known(path), ..usual() };
+    assert_eq!(beyond(&operator("="), &facts, &evil), ["execute evil.eq".to_owned()].into());
+    runs(&cast("evil.tt"), &facts, &["execute evil.cvt"]);
+    runs(&cast("d"), &facts, &["execute public.wf3"]);
+    runs(&cast("d[]"), &facts, &["execute public.wf3"]);
+    runs(&cast("holder"), &facts, &["execute public.wf3"]);
+    runs(&cast("tdom"), &facts, &["execute public.wf3"]);
+    runs(&cast("tchk"), &facts, &[]);
+
+    // Reading: 2035, 2070, 2071, 2181.
+    runs(&on(Action::Read, "v_wipe"), &facts, &[wipe]);
+    runs(&on(Action::Read, "v_users"), &facts, &[]);
+    runs(&on(Action::Read, "v_v"), &facts, &["execute pg_catalog.lo_unlink"]);
+    runs(&on(Action::Read, "v_op"), &facts, &["execute public.wf"]);
+    runs(&on(Action::Read, "v_hash"), &facts, &["host pg_catalog.pg_authid"]);
+    runs(&on(Action::Read, "rlst"), &facts, &[wipe]);
+    runs(&on(Action::Read, "rls_off"), &facts, &[]);
+    runs(&on(Action::Read, "rls_view"), &facts, &[wipe]);
+    runs(&on(Action::Read, "foreign_prog"), &facts, &["host public.foreign_prog"]);
+    runs(&on(Action::Read, "mv"), &facts, &[]);
+    runs(&on(Action::Maintain, "mv"), &facts, &[wipe]);
+    runs(&on(Action::Read, "tidx"), &facts, &[]);
+    runs(&on(Action::Maintain, "tidx"), &facts, &["execute public.wg"]);
+
+    // Writing: 2073, 2075, 2077, 2078.
+    runs(&on(Action::Insert, "tchk"), &facts, &["execute public.wf3"]);
+    runs(&on(Action::Insert, "tdef"), &facts, &[wipe]);
+    runs(&on(Action::Insert, "tgen"), &facts, &["execute public.wipe_imm_via"]);
+    runs(&on(Action::Insert, "tidx"), &facts, &["execute public.wg"]);
+    runs(&on(Action::Insert, "tpart"), &facts, &["execute public.wg"]);
+    runs(&on(Action::Insert, "tdom"), &facts, &["execute public.wf3"]);
+    runs(&on(Action::Insert, "t_trig"), &facts, &["execute public.f_trig"]);
+    runs(&on(Action::Insert, "v_io"), &facts, &["execute public.f_trig"]);
+    runs(&on(Action::Insert, "t_rule"), &facts, &["execute public.r_ins"]);
+    runs(&on(Action::Update, "twhen"), &facts, &["execute public.when_it"]);
+    runs(&on(Action::Update, "pg_authid"), &facts, &["alter pg_catalog.pg_authid"]);
+
+    // What must go through.
+    for write in [Action::Insert, Action::Update] {
+        for table in ["plain", "users", "orders", "audit", "v_users"] {
+            runs(&on(write, table), &facts, &[]);
+        }
+    }
+    for read in ["information_schema.tables", "pg_class", "pg_stat_activity", "pg_roles", "users"] {
+        runs(&on(Action::Read, read), &facts, &[]);
+    }
+}
+
+#[test]
+fn reviewed_extensions_pass_and_others_do_not() {
+    let postgres = fixture();
+    let set_up = "
+        create extension citext; create extension hstore; create extension pgcrypto; create extension dblink;
+        create extension tablefunc; create extension pg_stat_statements; create extension adminpack;
+        create table mails(m citext, h hstore); create index on mails (m);
+        create domain mail as citext check (value ~ '@');
+        create function two_users(text) returns int language sql as 'select 1'";
+    postgres.sql("shop", set_up).unwrap();
+    let facts = facts(&postgres);
+    runs(&on(Action::Read, "mails"), &facts, &[]);
+    runs(&on(Action::Insert, "mails"), &facts, &[]);
+    runs(&on(Action::Read, "pg_stat_statements"), &facts, &[]);
+    runs(&cast("mail"), &facts, &[]);
+    runs(&operator("="), &facts, &[]);
+    for reviewed in ["gen_random_uuid", "crypt", "replace", "hstore", "lower", "max"] {
+        runs(&call(reviewed), &facts, &[]);
+    }
+    for held in ["dblink", "crosstab", "pg_file_write", "pg_stat_statements_reset", "populate_record", "two_users"] {
+        assert_eq!(beyond(&call(held), &facts, &usual()).len(), 1, "{held}");
+    }
+}
+
+#[test]
+fn approved_code_passes_until_its_body_changes() {
+    let postgres = fixture();
+    let before = facts(&postgres);
+    let code = resolve(&call("wipe"), &before, &usual()).code;
+    assert_eq!(code.len(), 1);
+    let approved = code.into_iter().map(|code| (code.oid, code.hash)).collect();
+    let names = NameContext { approved: Arc::new(approved), ..usual() };
+    assert_eq!(beyond(&call("wipe"), &before, &names), BTreeSet::new());
+    let other = "create or replace function wipe() returns int language plpgsql as $$ begin return 2; end $$";
+    let unchanged = "grant execute on function wipe to ro; comment on function wipe() is 'x'";
+    for (change, held) in [(unchanged, false), (other, true), ("alter function wipe set role app", true)] {
+        postgres.sql("shop", change).unwrap();
+        assert_eq!(beyond(&call("wipe"), &facts(&postgres), &names).len(), usize::from(held), "{change}");
+    }
+}
+
+/// Each change of a definition, by whomever, is seen by the next look; what is no change is not.
+#[test]
+fn every_definition_is_noticed() {
+    let postgres = fixture();
+    let runtime = runtime();
+    let catalog = Catalog::new(side(&postgres));
+    let version = || runtime.block_on(catalog.refresh("shop")).unwrap().version;
+    let mut before = version();
+    let changes = [
+        "create table n(a int, b text)",
+        "alter table n add c int",
+        "alter table n alter a set default wipe()",
+        "alter table n add check (a > 0)",
+        "create index on n (a)",
+        "alter table n enable row level security",
+        "create policy p on n using (true)",
+        "alter policy p on n using (wipe() = 1)",
+        "create trigger t before insert on n for each row execute function f_trig()",
+        "alter table n disable trigger t",
+        "create rule r as on delete to n do instead nothing",
+        "create view w as select 1 as x",
+        "create or replace view w as select wipe() as x",
+        "create or replace function wipe() returns int language plpgsql as $$ begin return 3; end $$",
+        "alter function wipe() security definer",
+        "create function new() returns int language sql as 'select 1'",
+        "create operator ### (leftarg = int, rightarg = int, function = int4pl)",
+        "create domain d as int",
+        "alter domain d add check (value > 0)",
+        "create type pair as (a int)",
+        "alter type pair alter attribute a type d",
+        "create cast (users as pair) with function wipe_cast(users)",
+        "create schema s2",
+        "alter schema s2 rename to s3",
+        "create table child() inherits (n)",
+        "create extension citext",
+        "alter extension citext drop function citext_eq(citext, citext)",
+        "alter role ro set search_path = evil",
+        "alter database shop set search_path = evil, public",
+        "create statistics st on (a + 1), b from n",
+        "create event trigger et on ddl_command_end execute function fet()",
+        "drop table n cascade",
+    ];
+    postgres
+        .sql(
+            "shop",
+            "create function wipe_cast(users) returns record language sql as 'select row(1)';
+             create function fet() returns event_trigger language plpgsql as $$ begin end $$",
+        )
+        .unwrap();
+    for change in changes {
+        before = before.max(version());
+        if change.starts_with("create cast") {
+            let make = "create function to_pair(users) returns pair language sql as 'select row(1)::pair'";
+            postgres.sql("shop", make).unwrap();
+            before = version();
+            postgres.sql("shop", "create cast (users as pair) with function to_pair(users)").unwrap();
+        } else {
+            postgres.sql("shop", change).unwrap();
+        }
+        assert!(version() > before, "not noticed: {change}");
+    }
+    before = version();
+    for same in [
+        "insert into audit(msg) values ('x')",
+        "analyze",
+        "vacuum audit",
+        "create temp table t(a serial primary key, check (a > 0)); drop table t",
+        "select nextval('sq')",
+        "comment on table users is 'x'",
+    ] {
+        postgres.sql("shop", same).unwrap();
+        assert_eq!(version(), before, "taken for a definition: {same}");
+    }
+}
+
+#[test]
+fn search_paths_at_login_are_known() {
+    let postgres = fixture();
+    let known = |names: &[&str]| SearchPath::Known(names.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(*facts(&postgres).login_search_path("ro"), known(&["$user", "public"]));
+    let settings = "alter role ro set search_path = evil; alter database shop set search_path = public, evil;
+        alter role app set search_path = a; alter role app in database shop set search_path = 'B', \"$user\"";
+    postgres.sql("shop", settings).unwrap();
+    let facts = facts(&postgres);
+    assert_eq!(*facts.login_search_path("ro"), known(&["evil"]));
+    assert_eq!(*facts.login_search_path("app"), known(&["B", "$user"]));
+    assert_eq!(*facts.login_search_path("victim"), known(&["public", "evil"]));
+}
+
+#[test]
+fn facts_are_given_out_only_while_fresh() {
+    let postgres = fixture();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let limits = Limits { stale_after: Duration::from_secs(3600), ..Limits::default() };
+        let catalog = Catalog::new(SideConnection { limits, ..side(&postgres) });
+        assert!(catalog.current("shop").is_none());
+        let facts = catalog.refresh("shop").await.unwrap();
+        assert_eq!(catalog.current("shop").unwrap().version, facts.version);
+        catalog.invalidate("shop");
+        assert!(catalog.current("shop").is_none());
+        assert_eq!(catalog.refresh("shop").await.unwrap().version, facts.version);
+        assert!(catalog.current("shop").is_some());
+        let other = catalog.refresh("postgres").await.unwrap();
+        assert!(other.version > facts.version);
+
+        // A look that is already too old when it ends.
+        let limits = Limits { stale_after: Duration::ZERO, ..Limits::default() };
+        let catalog = Catalog::new(SideConnection { limits, ..side(&postgres) });
+        catalog.refresh("shop").await.unwrap();
+        assert!(catalog.current("shop").is_none());
+    });
+}
+
+#[test]
+fn a_watched_database_stays_fresh_and_survives_lost_connections() {
+    let postgres = fixture();
+    runtime().block_on(async {
+        let limits = Limits { probe_every: Duration::from_millis(20), ..Limits::default() };
+        let catalog = Catalog::new(SideConnection { limits, ..side(&postgres) });
+        let watch = catalog.watch("shop").unwrap();
+        let seen = async |name: &str| {
+            while catalog.current("shop").is_none_or(|facts| facts.relation("public", name).is_none()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        seen("users").await;
+        postgres.sql("shop", "create table one(a int)").unwrap();
+        seen("one").await;
+        let kill = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pgsluice catalog'";
+        assert!(postgres.sql("shop", kill).unwrap().contains('t'));
+        postgres.sql("shop", "create table two(a int)").unwrap();
+        seen("two").await;
+        drop(watch);
+    });
+}
+
+#[test]
+fn side_connections_are_few_read_only_and_closed_when_idle() {
+    let postgres = fixture();
+    let count = || {
+        let count = "select count(*) from pg_stat_activity where application_name = 'pgsluice catalog'";
+        postgres.sql("postgres", count).unwrap()
+    };
+    runtime().block_on(async {
+        let limits = Limits { idle: Duration::from_millis(50), databases: 2, ..Limits::default() };
+        let catalog = Catalog::new(SideConnection { limits, ..side(&postgres) });
+        let watches: Vec<_> = (0..100).map(|_| catalog.watch("shop").unwrap()).collect();
+        let looks = (0..100).map(|_| catalog.refresh("shop"));
+        for look in looks.collect::<Vec<_>>() {
+            look.await.unwrap();
+        }
+        assert_eq!(count(), "1");
+        let second = catalog.watch("postgres").unwrap();
+        let third = catalog.refresh("template1").await.unwrap_err();
+        assert_eq!(third, CatalogError::TooManyDatabases { limit: 2 });
+        drop((watches, second));
+        while count() != "0" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        catalog.refresh("template1").await.unwrap();
+    });
+}
+
+#[test]
+fn what_cannot_be_reached_is_an_error_that_says_why() {
+    let postgres = fixture();
+    runtime().block_on(async {
+        let missing = Catalog::new(side(&postgres)).refresh("nowhere").await.unwrap_err();
+        assert!(missing.to_string().contains("database \"nowhere\" does not exist"), "{missing}");
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(1).user("postgres");
+        let refused = Catalog::new(SideConnection::plain(config)).refresh("shop").await.unwrap_err();
+        assert!(refused.to_string().contains("refused"), "{refused}");
+    });
+}
+
+/// Any role may read what the catalog needs.
+#[test]
+fn a_role_without_rights_sees_the_same() {
+    let postgres = fixture();
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").port(postgres.port()).user("ro");
+    let low = runtime().block_on(Catalog::new(SideConnection::plain(config)).refresh("shop")).unwrap();
+    let high = facts(&postgres);
+    assert_eq!(low.relations.len(), high.relations.len());
+    assert_eq!(low.functions, high.functions);
+    runs(&on(Action::Read, "v_wipe"), &low, &["execute public.wipe"]);
+}
