@@ -100,6 +100,15 @@ pub enum LexErrorReason {
 /// [`LexError`] where the server would refuse the text, where its meaning depends on what is not known here, and
 /// where it is longer than the limits allow.
 pub fn lex(source: &[u8], settings: &LexerSettings, limits: &Limits) -> Result<Lexed, LexError> {
+    check_bytes(source, settings, limits)?;
+    let mut lexer = Lexer::new(source, *settings);
+    while lexer.step()? {}
+    lexer.resolve_unicode_escapes()?;
+    Ok(lexer.out)
+}
+
+/// What is wrong with a text before it is cut.
+pub(super) fn check_bytes(source: &[u8], settings: &LexerSettings, limits: &Limits) -> Result<(), LexError> {
     if source.len() > limits.bytes || u32::try_from(source.len().saturating_mul(4)).is_err() {
         return Err(LexError { reason: LexErrorReason::TooLong, at: limits.bytes });
     }
@@ -111,10 +120,7 @@ pub fn lex(source: &[u8], settings: &LexerSettings, limits: &Limits) -> Result<L
     {
         return Err(LexError { reason: LexErrorReason::NotUtf8, at: error.valid_up_to() });
     }
-    let mut lexer = Lexer { source, at: 0, settings, out: Lexed::default(), escapes: Vec::new() };
-    lexer.run()?;
-    lexer.resolve_unicode_escapes()?;
-    Ok(lexer.out)
+    Ok(())
 }
 
 impl Lexed {
@@ -139,44 +145,58 @@ impl Lexed {
 }
 
 /// A token with `U&` whose escapes wait until it is known whether `UESCAPE` follows.
+#[derive(Debug)]
 struct PendingEscape {
     token: usize,
 }
 
-struct Lexer<'a> {
+/// Cuts one token after the other. The source must have passed [`check_bytes`].
+#[derive(Debug)]
+pub(super) struct Lexer<'a> {
     source: &'a [u8],
-    at: usize,
-    settings: &'a LexerSettings,
-    out: Lexed,
+    pub(super) at: usize,
+    settings: LexerSettings,
+    pub(super) out: Lexed,
     escapes: Vec<PendingEscape>,
 }
 
-impl Lexer<'_> {
-    fn run(&mut self) -> Result<(), LexError> {
-        while let Some(byte) = self.byte(0) {
-            let start = self.at;
-            match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => self.at += 1,
-                b'-' if self.byte(1) == Some(b'-') => self.line_comment(),
-                b'/' if self.byte(1) == Some(b'*') => self.block_comment()?,
-                b'\'' => self.string(TokenKind::String, 0)?,
-                b'"' => self.quoted_identifier()?,
-                b'$' => self.dollar()?,
-                b'0'..=b'9' => self.number()?,
-                b'.' => self.dot()?,
-                b':' => self.colon(),
-                b'(' => self.punctuation(TokenKind::OpenParen, 1),
-                b')' => self.punctuation(TokenKind::CloseParen, 1),
-                b'[' => self.punctuation(TokenKind::OpenBracket, 1),
-                b']' => self.punctuation(TokenKind::CloseBracket, 1),
-                b',' => self.punctuation(TokenKind::Comma, 1),
-                b';' => self.punctuation(TokenKind::Semicolon, 1),
-                _ if is_operator_byte(byte) => self.operator()?,
-                _ if is_identifier_start(byte) => self.word_or_prefixed_quote(byte)?,
-                _ => return Err(self.error(LexErrorReason::UnexpectedCharacter, start)),
-            }
+impl<'a> Lexer<'a> {
+    pub(super) fn new(source: &'a [u8], settings: LexerSettings) -> Self {
+        Self { source, at: 0, settings, out: Lexed::default(), escapes: Vec::new() }
+    }
+
+    /// Forgets the tokens so far, and goes on at the same place with other settings.
+    pub(super) fn forget(&mut self, settings: LexerSettings) {
+        self.settings = settings;
+        self.out.tokens.clear();
+        self.out.arena.clear();
+        self.escapes.clear();
+    }
+
+    /// Reads one token, comment or run of white space; false at the end.
+    pub(super) fn step(&mut self) -> Result<bool, LexError> {
+        let Some(byte) = self.byte(0) else { return Ok(false) };
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => self.at += 1,
+            b'-' if self.byte(1) == Some(b'-') => self.line_comment(),
+            b'/' if self.byte(1) == Some(b'*') => self.block_comment()?,
+            b'\'' => self.string(TokenKind::String, 0)?,
+            b'"' => self.quoted_identifier()?,
+            b'$' => self.dollar()?,
+            b'0'..=b'9' => self.number()?,
+            b'.' => self.dot()?,
+            b':' => self.colon(),
+            b'(' => self.punctuation(TokenKind::OpenParen, 1),
+            b')' => self.punctuation(TokenKind::CloseParen, 1),
+            b'[' => self.punctuation(TokenKind::OpenBracket, 1),
+            b']' => self.punctuation(TokenKind::CloseBracket, 1),
+            b',' => self.punctuation(TokenKind::Comma, 1),
+            b';' => self.punctuation(TokenKind::Semicolon, 1),
+            _ if is_operator_byte(byte) => self.operator()?,
+            _ if is_identifier_start(byte) => self.word_or_prefixed_quote(byte)?,
+            _ => return Err(self.error(LexErrorReason::UnexpectedCharacter, self.at)),
         }
-        Ok(())
+        Ok(true)
     }
 
     fn byte(&self, ahead: usize) -> Option<u8> {

@@ -13,6 +13,7 @@ pub mod functions;
 pub mod keywords;
 pub mod lexer;
 pub mod limits;
+pub mod reader;
 pub mod settings;
 pub mod split;
 pub mod statement;

@@ -49,13 +49,27 @@ pub enum SplitErrorReason {
 ///
 /// [`SplitError`] where the text as a whole cannot be a list of statements.
 pub fn split<'a>(lexed: &'a Lexed, limits: &Limits) -> Result<Vec<StatementTokens<'a>>, SplitError> {
-    let mut splitter =
-        Splitter { lexed, limits: *limits, open: Vec::new(), bodies: Vec::new(), start: 0, out: Vec::new() };
-    splitter.run()?;
-    Ok(splitter.out)
+    let mut ends = Ends::new(*limits);
+    let mut out = Vec::new();
+    let mut start = 0;
+    for index in 0..lexed.tokens().len() {
+        if ends.step(lexed, index)? {
+            out.extend(StatementTokens::of(lexed, start..index));
+            start = index + 1;
+        }
+    }
+    ends.finish(lexed)?;
+    out.extend(StatementTokens::of(lexed, start..lexed.tokens().len()));
+    Ok(out)
 }
 
 impl<'a> StatementTokens<'a> {
+    /// Some tokens; `None` where there are none.
+    pub(super) fn of(lexed: &'a Lexed, range: Range<usize>) -> Option<Self> {
+        let tokens = lexed.tokens().get(range).filter(|tokens| !tokens.is_empty())?;
+        Some(Self { lexed, tokens })
+    }
+
     /// The tokens.
     #[must_use]
     pub const fn tokens(&self) -> &'a [Token] {
@@ -134,8 +148,9 @@ impl<'a> StatementTokens<'a> {
     }
 }
 
-struct Splitter<'a> {
-    lexed: &'a Lexed,
+/// Finds where statements end, token by token.
+#[derive(Debug)]
+pub(super) struct Ends {
     limits: Limits,
     /// The brackets that are open.
     open: Vec<TokenKind>,
@@ -143,40 +158,46 @@ struct Splitter<'a> {
     bodies: Vec<usize>,
     /// The first token of the statement.
     start: usize,
-    out: Vec<StatementTokens<'a>>,
 }
 
-impl Splitter<'_> {
-    fn run(&mut self) -> Result<(), SplitError> {
-        let tokens = self.lexed.tokens();
-        for (index, token) in tokens.iter().enumerate() {
-            match token.kind {
-                TokenKind::OpenParen | TokenKind::OpenBracket => self.open(token)?,
-                TokenKind::CloseParen => self.close(token, TokenKind::OpenParen)?,
-                TokenKind::CloseBracket => self.close(token, TokenKind::OpenBracket)?,
-                TokenKind::Semicolon if !self.open.is_empty() => {
-                    // The grammar has semicolons inside parentheses in one place: the actions of a rule.
-                    if self.open.as_slice() != [TokenKind::OpenParen] || !self.is_create_of(&["rule"]) {
-                        return Err(error(SplitErrorReason::SemicolonInside, token));
-                    }
+impl Ends {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, open: Vec::new(), bodies: Vec::new(), start: 0 }
+    }
+
+    /// Looks at the next token: whether it is the semicolon that ends the statement.
+    pub(super) fn step(&mut self, lexed: &Lexed, index: usize) -> Result<bool, SplitError> {
+        let Some(token) = lexed.tokens().get(index) else { return Ok(false) };
+        match token.kind {
+            TokenKind::OpenParen | TokenKind::OpenBracket => self.open(token)?,
+            TokenKind::CloseParen => self.close(token, TokenKind::OpenParen)?,
+            TokenKind::CloseBracket => self.close(token, TokenKind::OpenBracket)?,
+            TokenKind::Semicolon if !self.open.is_empty() => {
+                // The grammar has semicolons inside parentheses in one place: the actions of a rule.
+                if self.open.as_slice() != [TokenKind::OpenParen] || !self.is_create_of(lexed, &["rule"]) {
+                    return Err(error(SplitErrorReason::SemicolonInside, token));
                 }
-                TokenKind::Semicolon => match self.bodies.last_mut() {
-                    Some(statement) => *statement = index + 1,
-                    None => self.end_statement(index),
-                },
-                TokenKind::Word if self.open.is_empty() => self.word(index),
-                _ => {}
             }
+            TokenKind::Semicolon => {
+                let statement = self.bodies.last_mut().unwrap_or(&mut self.start);
+                *statement = index + 1;
+                return Ok(self.bodies.is_empty());
+            }
+            TokenKind::Word if self.open.is_empty() => self.word(lexed, index),
+            _ => {}
         }
-        if let Some(last) = tokens.last() {
-            if !self.open.is_empty() {
-                return Err(error(SplitErrorReason::Unbalanced, last));
-            }
-            if !self.bodies.is_empty() {
-                return Err(error(SplitErrorReason::UnterminatedBody, last));
-            }
+        Ok(false)
+    }
+
+    /// Whether the text may end here.
+    pub(super) fn finish(&self, lexed: &Lexed) -> Result<(), SplitError> {
+        let Some(last) = lexed.tokens().last() else { return Ok(()) };
+        if !self.open.is_empty() {
+            return Err(error(SplitErrorReason::Unbalanced, last));
         }
-        self.end_statement(tokens.len());
+        if !self.bodies.is_empty() {
+            return Err(error(SplitErrorReason::UnterminatedBody, last));
+        }
         Ok(())
     }
 
@@ -200,10 +221,10 @@ impl Splitter<'_> {
     /// `BEGIN ATOMIC` stands in `CREATE FUNCTION` and `CREATE PROCEDURE` only. The body is a list of statements each
     /// ended by a semicolon, none of which may begin with END (`routine_body_stmt` in `gram.y`), so the body ends at
     /// the first END behind a semicolon or behind ATOMIC itself: `CASE ... END` and `AS end` never stand there.
-    fn word(&mut self, index: usize) {
-        let is = |at: usize, word: &str| self.token_is_word(at, word);
+    fn word(&mut self, lexed: &Lexed, index: usize) {
+        let is = |at: usize, word: &str| is_word(lexed, at, word);
         if is(index, "atomic") && index > 0 && is(index - 1, "begin") {
-            if self.is_create_of(&["function", "procedure"]) {
+            if self.is_create_of(lexed, &["function", "procedure"]) {
                 self.bodies.push(index + 1);
             }
         } else if self.bodies.last() == Some(&index) && is(index, "end") {
@@ -212,24 +233,16 @@ impl Splitter<'_> {
     }
 
     /// Whether the statement at hand, the innermost one, begins with `CREATE [OR REPLACE]` and one of these.
-    fn is_create_of(&self, objects: &[&str]) -> bool {
+    fn is_create_of(&self, lexed: &Lexed, objects: &[&str]) -> bool {
         let start = self.bodies.last().copied().unwrap_or(self.start);
-        let is = |offset: usize, word: &str| self.token_is_word(start + offset, word);
+        let is = |offset: usize, word: &str| is_word(lexed, start + offset, word);
         let object = if is(1, "or") && is(2, "replace") { 3 } else { 1 };
         is(0, "create") && objects.iter().any(|word| is(object, word))
     }
+}
 
-    fn token_is_word(&self, index: usize, word: &str) -> bool {
-        self.lexed.tokens().get(index).is_some_and(|token| self.lexed.is_word(token, word))
-    }
-
-    fn end_statement(&mut self, end: usize) {
-        let tokens = self.lexed.tokens().get(self.start..end).unwrap_or_default();
-        if !tokens.is_empty() {
-            self.out.push(StatementTokens { lexed: self.lexed, tokens });
-        }
-        self.start = end + 1;
-    }
+fn is_word(lexed: &Lexed, index: usize, word: &str) -> bool {
+    lexed.tokens().get(index).is_some_and(|token| lexed.is_word(token, word))
 }
 
 fn error(reason: SplitErrorReason, token: &Token) -> SplitError {

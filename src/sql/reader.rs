@@ -1,0 +1,176 @@
+//! Reads a file statement by statement, the way psql sends it: stops at the end of each statement and at each
+//! backslash, where psql's own commands begin.
+
+use std::ops::Range;
+
+use super::lexer::{LexError, LexErrorReason, Lexer, check_bytes};
+use super::limits::Limits;
+use super::settings::LexerSettings;
+use super::split::{Ends, SplitError, StatementTokens};
+
+/// Reads the statements of a file.
+#[derive(Debug)]
+pub struct StatementReader<'a> {
+    source: &'a [u8],
+    lexer: Lexer<'a>,
+    ends: Ends,
+    limits: Limits,
+    /// Where the statement begins.
+    start: usize,
+}
+
+/// Why the reader stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Behind the semicolon that ends the statement.
+    Semicolon,
+    /// At a backslash outside quotes and comments.
+    Backslash,
+    /// At the end of the file.
+    End,
+    /// At something that no statement has; where statements end behind it cannot be told.
+    Refused(Refused),
+}
+
+/// Why a file cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It cannot be cut into tokens.
+    #[error(transparent)]
+    Lexed(#[from] LexError),
+    /// It cannot be split into statements.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+}
+
+impl<'a> StatementReader<'a> {
+    /// A reader at the beginning of a file. `limits.bytes` bounds each statement; `file_bytes` the file.
+    ///
+    /// # Errors
+    ///
+    /// The file is too long, holds a NUL, or is not in the encoding of the settings.
+    pub fn new(source: &'a [u8], settings: LexerSettings, limits: Limits, file_bytes: usize) -> Result<Self, LexError> {
+        check_bytes(source, &settings, &limits.with_bytes(file_bytes))?;
+        Ok(Self { source, lexer: Lexer::new(source, settings), ends: Ends::new(limits), limits, start: 0 })
+    }
+
+    /// Reads on until something happens.
+    pub fn advance(&mut self) -> Stop {
+        loop {
+            let known = self.lexer.out.tokens().len();
+            match self.lexer.step() {
+                Ok(true) => {}
+                Ok(false) => return Stop::End,
+                Err(error) if error.reason == LexErrorReason::UnexpectedCharacter && self.at_backslash() => {
+                    return Stop::Backslash;
+                }
+                Err(error) => return Stop::Refused(error.into()),
+            }
+            if self.lexer.at - self.start > self.limits.bytes && known > 0 {
+                return Stop::Refused(LexError { reason: LexErrorReason::TooLong, at: self.start }.into());
+            }
+            if self.lexer.out.tokens().len() > known {
+                match self.ends.step(&self.lexer.out, known) {
+                    Ok(true) => return Stop::Semicolon,
+                    Ok(false) => {}
+                    Err(error) => return Stop::Refused(error.into()),
+                }
+            }
+        }
+    }
+
+    fn at_backslash(&self) -> bool {
+        self.source.get(self.lexer.at) == Some(&b'\\')
+    }
+
+    /// The place in the file.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.lexer.at
+    }
+
+    /// Goes on at a place further on, within the same statement.
+    pub fn skip_to(&mut self, at: usize) {
+        self.lexer.at = at.clamp(self.lexer.at, self.source.len());
+    }
+
+    /// The statement so far, without the semicolon; `None` where there is nothing of it yet.
+    #[must_use]
+    pub fn statement(&self) -> Option<StatementTokens<'_>> {
+        let tokens = self.lexer.out.tokens();
+        let semicolon = tokens.last().is_some_and(|token| token.kind == super::token::TokenKind::Semicolon);
+        StatementTokens::of(&self.lexer.out, 0..tokens.len() - usize::from(semicolon))
+    }
+
+    /// The bytes from where the statement began to here.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.lexer.at
+    }
+
+    /// Begins the next statement here, with the settings that hold from now on.
+    pub fn begin(&mut self, settings: LexerSettings) {
+        self.start = self.lexer.at;
+        self.lexer.forget(settings);
+        self.ends = Ends::new(self.limits);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stops(source: &str) -> Vec<(Stop, String)> {
+        let settings = LexerSettings::default();
+        let mut reader =
+            StatementReader::new(source.as_bytes(), settings, Limits::INLINE, 1 << 20).expect("a good file");
+        let mut seen = Vec::new();
+        loop {
+            let stop = reader.advance();
+            let text = source.get(reader.range()).expect("inside").trim().to_owned();
+            seen.push((stop, text));
+            match stop {
+                Stop::Semicolon => reader.begin(settings),
+                Stop::Backslash => reader.skip_to(reader.at() + 2),
+                Stop::End | Stop::Refused(_) => return seen,
+            }
+        }
+    }
+
+    #[test]
+    fn statements_are_read_one_by_one() {
+        let text = |text: &str| text.to_owned();
+        assert_eq!(
+            stops("select ';'; create function f() begin atomic select 1; end; select 2 \\g\n-- ;"),
+            [
+                (Stop::Semicolon, text("select ';';")),
+                (Stop::Semicolon, text("create function f() begin atomic select 1; end;")),
+                (Stop::Backslash, text("select 2")),
+                (Stop::End, text("select 2 \\g\n-- ;")),
+            ]
+        );
+        assert!(matches!(stops("select 1; select 'x").last(), Some((Stop::Refused(Refused::Lexed(_)), _))));
+        assert!(matches!(stops("select 1; select 1)").last(), Some((Stop::Refused(Refused::Split(_)), _))));
+    }
+
+    #[test]
+    fn a_statement_beyond_the_limit_is_refused_but_the_file_may_be_longer() {
+        let limits = Limits::INLINE.with_bytes(100);
+        let settings = LexerSettings::default();
+        let short = "select 1;".repeat(100);
+        let mut reader = StatementReader::new(short.as_bytes(), settings, limits, 1 << 20).expect("a good file");
+        let mut count = 0;
+        while reader.advance() == Stop::Semicolon {
+            reader.begin(settings);
+            count += 1;
+        }
+        assert_eq!(count, 100);
+        let long = format!("select {}1;", "1 + ".repeat(100));
+        let mut reader = StatementReader::new(long.as_bytes(), settings, limits, 1 << 20).expect("a good file");
+        assert!(matches!(
+            reader.advance(),
+            Stop::Refused(Refused::Lexed(LexError { reason: LexErrorReason::TooLong, .. }))
+        ));
+        assert!(StatementReader::new(long.as_bytes(), settings, limits, 10).is_err());
+    }
+}
