@@ -7,12 +7,16 @@ mod bad_input;
 mod catalog;
 mod control;
 mod corpus;
+mod demo;
 mod holds;
 mod kill;
 mod lexer_oracle;
+mod login;
 mod pgbench;
 mod psql;
+mod readme;
 mod resources;
+mod startup;
 mod support;
 
 /// A test file that nobody names here would never run.

@@ -91,8 +91,10 @@ fn sources(path: Option<&Path>) -> Result<Vec<Source>, Failure> {
     let Some(path) = path else {
         return Ok(vec![Source::shipped()]);
     };
-    let unreadable =
-        |error: io::Error| Failure::usage(format_args!("cannot read the policies {}: {error}", path.display()));
+    let unreadable = |error: io::Error| {
+        Failure::usage(format_args!("cannot read the policies {}: {error}", path.display()))
+            .hint("name a directory of *.cedar files; without one, the shipped policy applies")
+    };
     if fs::metadata(path).map_err(unreadable)?.is_file() {
         return Ok(vec![source(path)?]);
     }

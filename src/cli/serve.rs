@@ -11,9 +11,15 @@ use super::{CommandResult, Failure, Globals};
 /// `pgsluice serve ...`
 #[derive(Debug, Clone, Default, Args)]
 pub struct Arguments {
-    /// The Postgres server behind: postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?sslmode=...].
-    /// Clients log in with their own credentials; a user given here is used for reading the catalog
-    #[arg(long, value_name = "URL", env = "PGSLUICE_UPSTREAM", hide_env_values = true)]
+    /// The Postgres server behind, as a libpq URL.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PGSLUICE_UPSTREAM",
+        hide_env_values = true,
+        help = "The Postgres server behind: postgres://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE][?sslmode=...]. \
+                Clients log in with their own credentials; a user given here is used for reading the catalog"
+    )]
     pub upstream: Option<UpstreamText>,
     /// Where clients connect [default: 127.0.0.1:6432]
     #[arg(long, value_name = "ADDR", env = "PGSLUICE_LISTEN")]

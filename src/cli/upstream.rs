@@ -165,7 +165,7 @@ impl FromStr for UpstreamUrl {
         let rest = text
             .strip_prefix("postgres://")
             .or_else(|| text.strip_prefix("postgresql://"))
-            .ok_or_else(|| wrong("an upstream is written postgres://HOST[:PORT][/DATABASE]"))?;
+            .ok_or_else(|| no_postgres_url(text))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (userinfo, address) = match authority.rsplit_once('@') {
@@ -233,6 +233,17 @@ impl UpstreamUrl {
             }
         }
         Ok(())
+    }
+}
+
+/// Names the scheme that was written, and nothing else of the text: it may hold a password.
+fn no_postgres_url(text: &str) -> UpstreamUrlError {
+    let form = "an upstream is written postgres://HOST[:PORT][/DATABASE]";
+    match text.split_once("://") {
+        Some((scheme, _)) if scheme.chars().all(|character| character.is_ascii_alphanumeric()) => {
+            wrong(format!("{form}, not {scheme}://"))
+        }
+        _ => wrong(form),
     }
 }
 
@@ -330,6 +341,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (text, said) in [
             ("db:5432", "is written postgres://"),
+            ("mysql://db", "not mysql://"),
             ("postgres://", "names no host"),
             ("postgres://a,b", "several hosts"),
             ("postgres://a:0", "1 to 65535"),

@@ -95,6 +95,11 @@ impl Exchange<'_> {
         if both_tls && scram {
             return self.scram_for_client(mechanisms).await;
         }
+        self.offer_without_plus(mechanisms)?;
+        self.pass_answer_on().await
+    }
+
+    fn offer_without_plus(&mut self, mechanisms: Mechanisms<'_>) -> Result<(), LoginError> {
         let plus = SCRAM_SHA_256_PLUS.as_bytes();
         let mut offered = mechanisms.iter().filter(|name| *name != plus).peekable();
         if offered.peek().is_none() {
@@ -104,7 +109,7 @@ impl Exchange<'_> {
             ));
         }
         encode::authentication_sasl(&mut self.greeting.bytes, offered);
-        self.pass_answer_on().await
+        Ok(())
     }
 
     /// Tells the client all there is, and passes its answer on.

@@ -185,3 +185,16 @@ fn admin_database_absent() -> Report {
         .detail("The name is reserved for the proxy's own commands.")
         .hint("Use the command line: pgsluice holds list.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sessions are spawned, so what admits them must be able to move between threads. It is the compiler that
+    /// judges; nothing runs.
+    #[expect(dead_code, reason = "compiling it is the test")]
+    fn admitting_can_be_spawned(entry: Arc<Entry>, stream: Stream) {
+        fn is_send<F: Future + Send + 'static>(_: F) {}
+        is_send(async move { entry.admit(stream).await });
+    }
+}

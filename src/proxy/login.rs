@@ -27,7 +27,7 @@ use crate::wire::encode;
 use crate::wire::frame::{BackendTag, FrameError};
 use crate::wire::report::{Report, ReportFields};
 use crate::wire::scram::ScramError;
-use crate::wire::startup::ProtocolVersion;
+use crate::wire::startup::{PACKET_LIMIT, ProtocolVersion};
 
 /// Most bytes that the server may say to the client until its first ReadyForQuery.
 const GREETING_LIMIT: usize = 1024 * 1024;
@@ -255,6 +255,10 @@ async fn start(stream: Stream, asked: ProtocolVersion, judged: &Judged) -> Resul
     let mut packet = Vec::with_capacity(256);
     let parameters = judged.upstream.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     encode::startup(&mut packet, asked.min(ProtocolVersion::NEWEST), parameters);
+    if packet.len() > PACKET_LIMIT as usize {
+        // Written anew, a packet can be a little longer than it was; the server would close without a word.
+        return Err(Report::fatal("08P01", "pgsluice: the startup packet is too long").into());
+    }
     let mut server = FrameStream::new(stream);
     server.send(&packet).await?;
     let first = server.next().await?;

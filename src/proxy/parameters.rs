@@ -165,7 +165,10 @@ impl StartupMessage {
     /// Puts everything to the rules.
     pub(super) fn judge(&self, rules: &dyn StartupRules, peer: &super::stream::Peer) -> Result<Judged, Report> {
         let requester = Requester { user: &self.user, database: &self.database, peer };
-        let mut upstream = vec![("user".to_owned(), self.user.clone()), ("database".to_owned(), self.database.clone())];
+        let mut upstream = vec![("user".to_owned(), self.user.clone())];
+        if self.database != self.user {
+            upstream.push(("database".to_owned(), self.database.clone()));
+        }
         if let Some(value) = &self.replication
             && forward(rules.judge(requester, StartupWish::Replication { value }))?
         {
@@ -359,13 +362,8 @@ mod tests {
             ("replication", "database"),
             ("_pq_.unknown", "1"),
         ]);
-        let expected = [
-            ("user", "a"),
-            ("database", "a"),
-            ("replication", "database"),
-            ("application_name", "x"),
-            ("options", r"-c b=\ 1 -O"),
-        ];
+        let expected =
+            [("user", "a"), ("replication", "database"), ("application_name", "x"), ("options", r"-c b=\ 1 -O")];
         assert_eq!(sent, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
@@ -382,7 +380,7 @@ mod tests {
         });
         let pairs = [("user", "a"), ("PGSLUICE.reason", "r"), ("options", "-c pgsluice.wait=ticket")];
         let judged = message(&pairs).unwrap().judge(&keeps, &PEER).unwrap();
-        assert_eq!(judged.upstream.len(), 2);
+        assert_eq!(judged.upstream.len(), 1);
         assert_eq!(judged.settings.len(), 2);
         assert!(judged.settings.iter().all(|setting| !setting.forwarded));
         for refused in [("replication", "true"), ("options", "-O")] {

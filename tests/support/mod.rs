@@ -4,6 +4,7 @@
 //! processes of their own.
 
 mod clients;
+mod door;
 mod proxy;
 pub(crate) mod wire;
 
@@ -13,6 +14,7 @@ use pgsluice::cli::demo::SHOP;
 use pgsluice::cli::demo::throwaway::{Certificate, Options, Throwaway};
 
 pub(crate) use clients::{finished, pgbench, psql, python, started};
+pub(crate) use door::Door;
 pub(crate) use proxy::{Finished, Proxy};
 
 /// The options of a server that trusts everybody; `initdb` runs once for all tests.

@@ -501,7 +501,9 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), StartError> {
 fn keep_tree(from: &Path, to: &Path) -> Result<(), StartError> {
     let parent = to.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(parent).map_err(during(format!("cannot make {}", parent.display())))?;
-    let mine = to.with_extension(format!("{}.tmp", std::process::id()));
+    // Named after the source, which is each server's own: tests start several in one process.
+    let source = from.parent().and_then(Path::file_name).unwrap_or_default();
+    let mine = to.with_extension(format!("{}.tmp", source.to_string_lossy()));
     copy_tree(from, &mine)?;
     if fs::rename(&mine, to).is_err() {
         let _ = fs::remove_dir_all(&mine);

@@ -205,7 +205,7 @@ fn relation_line(relation: &TouchedRelation) -> String {
 const fn via(via: Via) -> Option<&'static str> {
     match via {
         Via::Statement => None,
-        Via::Cascade => Some("by a foreign key"),
+        Via::Cascade => Some("by cascade over a foreign key"),
         Via::Trigger => Some("by a trigger"),
         Via::Partition => Some("as a partition"),
         Via::Inheritance => Some("as an inheritance child"),
