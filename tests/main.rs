@@ -18,6 +18,7 @@ mod readme;
 mod resources;
 mod startup;
 mod support;
+mod upstreams;
 
 /// A test file that nobody names here would never run.
 #[test]
