@@ -1,0 +1,335 @@
+//! INSERT, UPDATE, DELETE, MERGE.
+
+use super::Parser;
+use super::extent::{Judge, Target};
+use super::from::FromClause;
+use super::shape::{Condition, Exposed, QueryShape, Relation};
+use crate::sql::cursor::{NamePosition, Parsed};
+use crate::sql::effect::{Action, Effect, Extent, ObjectKind};
+use crate::sql::keyword::Keyword;
+use crate::sql::token::TokenKind;
+
+/// A target and the name it goes by in its statement.
+#[derive(Clone, Copy)]
+struct Changed<'a> {
+    relation: Relation<'a>,
+    alias: &'a str,
+}
+
+impl<'a> Parser<'a> {
+    /// One of the four, behind its WITH.
+    pub(super) fn change(&mut self) -> Parsed<QueryShape<'a>> {
+        let relation = match self.cursor.keyword() {
+            Some(Keyword::Insert) => self.insert()?,
+            Some(Keyword::Update) => self.update()?,
+            Some(Keyword::Delete) => self.delete()?,
+            Some(Keyword::Merge) => self.merge()?,
+            _ => return self.cursor.refuse("a query is expected"),
+        };
+        Ok(QueryShape { exposes: Exposed::one(relation), ..QueryShape::default() })
+    }
+
+    /// `INSERT INTO name [AS alias] [(columns)] [OVERRIDING ...] query|VALUES|DEFAULT VALUES [ON CONFLICT ...]
+    /// [RETURNING ...]`
+    fn insert(&mut self) -> Parsed<Relation<'a>> {
+        self.cursor.expect(Keyword::Insert)?;
+        self.cursor.expect(Keyword::Into)?;
+        let relation = self.qualified_name(NamePosition::Column)?;
+        let mut alias = relation.name;
+        if self.cursor.eat(Keyword::As) {
+            alias = self.cursor.name(NamePosition::Column)?;
+        }
+        self.write(relation, Action::Insert, Extent::Bounded);
+        let columns = self.cursor.at_kind(TokenKind::OpenParen)
+            && !self.at_query_ahead(1)
+            && self.cursor.kind_at(1) != Some(TokenKind::OpenParen);
+        if columns {
+            self.parenthesized(|parser| parser.list(Self::assigned_column))?;
+        }
+        if self.cursor.eat(Keyword::Overriding) {
+            if self.cursor.eat_any(&[Keyword::User, Keyword::System]).is_none() {
+                return self.cursor.refuse("USER or SYSTEM is expected");
+            }
+            self.cursor.expect(Keyword::Value)?;
+        }
+        if !self.cursor.eat_all(&[Keyword::Default, Keyword::Values]) {
+            self.query_body()?;
+        }
+        if self.cursor.eat_all(&[Keyword::On, Keyword::Conflict]) {
+            self.on_conflict(Changed { relation, alias })?;
+        }
+        self.returning()?;
+        Ok(relation)
+    }
+
+    fn on_conflict(&mut self, changed: Changed<'a>) -> Parsed<()> {
+        if self.cursor.eat_all(&[Keyword::On, Keyword::Constraint]) {
+            self.cursor.name(NamePosition::Column)?;
+        } else if self.cursor.at_kind(TokenKind::OpenParen) {
+            self.parenthesized(|parser| parser.list(Self::index_element))?;
+            if self.cursor.eat(Keyword::Where) {
+                self.expression()?;
+            }
+        }
+        self.cursor.expect(Keyword::Do)?;
+        if self.cursor.eat(Keyword::Nothing) {
+            return Ok(());
+        }
+        self.cursor.expect(Keyword::Update)?;
+        self.cursor.expect(Keyword::Set)?;
+        // Only rows that collide with those given.
+        self.write(changed.relation, Action::Update, Extent::Bounded);
+        self.assignments()?;
+        if self.cursor.eat(Keyword::Where) {
+            self.expression()?;
+        }
+        Ok(())
+    }
+
+    /// `expression [COLLATE c] [operator class] [ASC|DESC] [NULLS FIRST|LAST]`
+    pub(in crate::sql) fn index_element(&mut self) -> Parsed<()> {
+        self.expression()?;
+        if self.cursor.at_name(NamePosition::Column) && !self.cursor.at(Keyword::Nulls) {
+            self.qualified_name(NamePosition::Column)?;
+            if self.cursor.at_kind(TokenKind::OpenParen) {
+                self.cursor.skip_parentheses()?;
+            }
+        }
+        self.cursor.eat_any(&[Keyword::Asc, Keyword::Desc]);
+        if self.cursor.eat(Keyword::Nulls) && self.cursor.eat_any(&[Keyword::First, Keyword::Last]).is_none() {
+            return self.cursor.refuse("FIRST or LAST is expected");
+        }
+        Ok(())
+    }
+
+    /// `UPDATE [ONLY] name [AS alias] SET ... [FROM ...] [WHERE ...] [RETURNING ...]`
+    fn update(&mut self) -> Parsed<Relation<'a>> {
+        self.cursor.expect(Keyword::Update)?;
+        let changed = self.changed_relation()?;
+        self.cursor.expect(Keyword::Set)?;
+        self.assignments()?;
+        let from = if self.cursor.eat(Keyword::From) { self.from_list()? } else { FromClause::default() };
+        self.where_of_change(changed, from, Action::Update)?;
+        self.returning()?;
+        Ok(changed.relation)
+    }
+
+    /// `DELETE FROM [ONLY] name [AS alias] [USING ...] [WHERE ...] [RETURNING ...]`
+    fn delete(&mut self) -> Parsed<Relation<'a>> {
+        self.cursor.expect(Keyword::Delete)?;
+        self.cursor.expect(Keyword::From)?;
+        let changed = self.changed_relation()?;
+        let from = if self.cursor.eat(Keyword::Using) { self.from_list()? } else { FromClause::default() };
+        self.where_of_change(changed, from, Action::Delete)?;
+        self.returning()?;
+        Ok(changed.relation)
+    }
+
+    /// `[ONLY] name [*] [[AS] alias]`. SET is no alias here.
+    fn changed_relation(&mut self) -> Parsed<Changed<'a>> {
+        let relation = self.relation_expression()?;
+        let alias = if self.cursor.eat(Keyword::As) {
+            self.cursor.name(NamePosition::Column)?
+        } else if self.cursor.at(Keyword::Set) {
+            relation.name
+        } else {
+            self.cursor.eat_name(NamePosition::Column).unwrap_or(relation.name)
+        };
+        Ok(Changed { relation, alias })
+    }
+
+    /// `column = value, (column, column) = (value, value)`
+    fn assignments(&mut self) -> Parsed<()> {
+        self.list(|parser| {
+            if parser.cursor.at_kind(TokenKind::OpenParen) {
+                parser.parenthesized(|parser| parser.list(Self::assigned_column))?;
+            } else {
+                parser.assigned_column()?;
+            }
+            parser.cursor.expect_operator("=")?;
+            parser.assigned_value()
+        })
+    }
+
+    /// A value, DEFAULT, or a row in which DEFAULT may stand.
+    fn assigned_value(&mut self) -> Parsed<()> {
+        if !self.row_has_default() {
+            return self.expression_or_default();
+        }
+        self.cursor.eat(Keyword::Row);
+        self.values_row()
+    }
+
+    /// Whether the row that stands here has DEFAULT for an item.
+    fn row_has_default(&self) -> bool {
+        let mut ahead = usize::from(self.cursor.at(Keyword::Row));
+        if self.cursor.kind_at(ahead) != Some(TokenKind::OpenParen) {
+            return false;
+        }
+        let mut depth = 0_usize;
+        loop {
+            match self.cursor.kind_at(ahead) {
+                None => return false,
+                Some(TokenKind::OpenParen) => depth += 1,
+                Some(TokenKind::CloseParen) if depth == 1 => return false,
+                Some(TokenKind::CloseParen) => depth -= 1,
+                Some(TokenKind::Word) if depth == 1 && self.cursor.at_ahead(ahead, Keyword::Default) => return true,
+                Some(_) => {}
+            }
+            ahead += 1;
+        }
+    }
+
+    /// A column, or a part of one: `c`, `c.field`, `c[1]`.
+    fn assigned_column(&mut self) -> Parsed<()> {
+        self.cursor.name(NamePosition::Column)?;
+        loop {
+            if self.cursor.eat_kind(TokenKind::Dot) {
+                self.cursor.name(NamePosition::Label)?;
+            } else if self.cursor.at_kind(TokenKind::OpenBracket) {
+                self.subscript()?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// WHERE of an UPDATE or DELETE, and so how far it reaches.
+    fn where_of_change(&mut self, changed: Changed<'a>, from: FromClause<'a>, action: Action) -> Parsed<()> {
+        let bounded = if !self.cursor.eat(Keyword::Where) {
+            None
+        } else if self.cursor.eat_all(&[Keyword::Current, Keyword::Of]) {
+            self.cursor.name(NamePosition::Column)?;
+            Some(true)
+        } else {
+            self.targets.push(Target { relation: changed.relation, alias: changed.alias, others: from.sources });
+            let condition = self.expression().map(super::shape::Shape::into_condition);
+            let target = self.targets.pop();
+            let condition = condition?;
+            Some(target.is_some_and(|target| self.excludes(&target, &condition)))
+        };
+        let verb = if action == Action::Delete { "deletes" } else { "updates" };
+        self.changes(changed, action, verb, bounded);
+        Ok(())
+    }
+
+    fn excludes(&mut self, target: &Target<'a>, condition: &Condition<'a>) -> bool {
+        Judge::new(target, &mut self.literals()).excludes(condition)
+    }
+
+    /// Notes a change; `bounded` is `None` without a condition.
+    fn changes(&mut self, changed: Changed<'a>, action: Action, verb: &str, bounded: Option<bool>) {
+        let name = changed.relation.display();
+        match bounded {
+            None => self.found.reason(format!("{verb} every row of {name}: no WHERE")),
+            Some(false) => {
+                self.found.reason(format!("{verb} possibly every row of {name}: its condition may be true for each"));
+            }
+            Some(true) => {}
+        }
+        let extent = if bounded == Some(true) { Extent::Bounded } else { Extent::Whole };
+        self.write(changed.relation, action, extent);
+    }
+
+    /// `MERGE INTO name [alias] USING item ON condition WHEN ... [RETURNING ...]`
+    fn merge(&mut self) -> Parsed<Relation<'a>> {
+        self.cursor.expect(Keyword::Merge)?;
+        self.cursor.expect(Keyword::Into)?;
+        let changed = self.changed_relation()?;
+        self.cursor.expect(Keyword::Using)?;
+        let mut from = FromClause::default();
+        self.joined_item(&mut from)?;
+        self.cursor.expect(Keyword::On)?;
+        self.targets.push(Target { relation: changed.relation, alias: changed.alias, others: from.sources });
+        let result = self.merge_branches(changed);
+        self.targets.pop();
+        result?;
+        self.returning()?;
+        Ok(changed.relation)
+    }
+
+    fn merge_branches(&mut self, changed: Changed<'a>) -> Parsed<()> {
+        let join = self.expression()?.into_condition();
+        let joined = self.targets.last().cloned().is_some_and(|target| self.excludes(&target, &join));
+        while self.cursor.eat(Keyword::When) {
+            self.merge_branch(changed, joined)?;
+        }
+        Ok(())
+    }
+
+    /// `[NOT] MATCHED [BY SOURCE|TARGET] [AND condition] THEN UPDATE SET ...|DELETE|INSERT ...|DO NOTHING`
+    fn merge_branch(&mut self, changed: Changed<'a>, joined: bool) -> Parsed<()> {
+        let unmatched = self.cursor.eat(Keyword::Not);
+        self.cursor.expect(Keyword::Matched)?;
+        let mut by_source = false;
+        if self.cursor.eat(Keyword::By) {
+            by_source = self.cursor.eat_word("source");
+            if !by_source {
+                self.cursor.eat_word("target");
+            }
+        }
+        let mut bounded = joined && !(unmatched && by_source);
+        if self.cursor.eat(Keyword::And) {
+            let condition = self.expression()?.into_condition();
+            bounded |= self.targets.last().cloned().is_some_and(|target| self.excludes(&target, &condition));
+        }
+        self.cursor.expect(Keyword::Then)?;
+        match self.cursor.eat_any(&[Keyword::Update, Keyword::Delete, Keyword::Insert, Keyword::Do]) {
+            Some(Keyword::Update) => {
+                self.cursor.expect(Keyword::Set)?;
+                self.assignments()?;
+                self.changes(changed, Action::Update, "updates", Some(bounded));
+            }
+            Some(Keyword::Delete) => self.changes(changed, Action::Delete, "deletes", Some(bounded)),
+            Some(Keyword::Insert) => self.merge_insert(changed)?,
+            Some(Keyword::Do) => self.cursor.expect(Keyword::Nothing)?,
+            _ => return self.cursor.refuse("an action is expected"),
+        }
+        Ok(())
+    }
+
+    fn merge_insert(&mut self, changed: Changed<'a>) -> Parsed<()> {
+        self.write(changed.relation, Action::Insert, Extent::Bounded);
+        if self.cursor.at_kind(TokenKind::OpenParen) {
+            self.parenthesized(|parser| parser.list(Self::assigned_column))?;
+        }
+        if self.cursor.eat(Keyword::Overriding) {
+            self.cursor.eat_any(&[Keyword::User, Keyword::System]);
+            self.cursor.expect(Keyword::Value)?;
+        }
+        if self.cursor.eat_all(&[Keyword::Default, Keyword::Values]) {
+            return Ok(());
+        }
+        self.cursor.expect(Keyword::Values)?;
+        self.values_row()
+    }
+
+    /// `RETURNING [WITH (OLD AS a, NEW AS b)] list`
+    fn returning(&mut self) -> Parsed<()> {
+        if !self.cursor.eat(Keyword::Returning) {
+            return Ok(());
+        }
+        if self.cursor.eat(Keyword::With) {
+            self.parenthesized(|parser| {
+                parser.list(|parser| {
+                    if parser.cursor.eat_any(&[Keyword::Old, Keyword::New]).is_none() {
+                        return parser.cursor.refuse("OLD or NEW is expected");
+                    }
+                    parser.cursor.expect(Keyword::As)?;
+                    parser.cursor.name(NamePosition::Column).map(drop)
+                })
+            })?;
+        }
+        self.target_list()
+    }
+
+    /// Notes that rows of a relation change.
+    fn write(&mut self, relation: Relation<'a>, action: Action, extent: Extent) {
+        let mut effect = Effect::new(action, relation.to_object(ObjectKind::Relation)).with_extent(extent);
+        if relation.schema == Some("pg_temp") {
+            effect = effect.temporary();
+        }
+        self.found.effect(effect);
+        crate::sql::system::written(&mut self.found, relation.schema, relation.name);
+    }
+}

@@ -1,0 +1,331 @@
+//! FROM: relations, subqueries, functions, joins.
+
+use super::Parser;
+use super::expression::last_two;
+use super::extent::Source;
+use super::shape::{Condition, Exposed, QueryShape, Relation};
+use crate::sql::cursor::{NamePosition, Parsed};
+use crate::sql::keyword::Keyword;
+use crate::sql::token::TokenKind;
+
+/// Words that join what stands before them with what stands behind.
+const JOIN_WORDS: [Keyword; 7] =
+    [Keyword::Cross, Keyword::Full, Keyword::Inner, Keyword::Join, Keyword::Left, Keyword::Natural, Keyword::Right];
+
+/// A join, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Join {
+    /// With ON or USING, which leave rows out.
+    Inner,
+    /// With ON or USING, which leave none of one side out.
+    Outer,
+    /// CROSS or NATURAL: without either.
+    Free,
+}
+
+/// What FROM brings: its sources, and the conditions of its inner joins.
+#[derive(Debug, Default)]
+pub(super) struct FromClause<'a> {
+    pub(super) sources: Vec<Source<'a>>,
+    /// Relations by their alias, for row locks.
+    pub(super) relations: Vec<(&'a str, Relation<'a>)>,
+    pub(super) conditions: Vec<Condition<'a>>,
+}
+
+/// What stands between parentheses in FROM.
+enum Grouped<'a> {
+    Query(QueryShape<'a>),
+    Joined,
+}
+
+impl<'a> Parser<'a> {
+    /// `item, item, ...` behind FROM or USING.
+    pub(super) fn from_list(&mut self) -> Parsed<FromClause<'a>> {
+        let mut from = FromClause::default();
+        self.list(|parser| parser.joined_item(&mut from))?;
+        Ok(from)
+    }
+
+    /// One item with the joins behind it.
+    pub(super) fn joined_item(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
+        self.from_item(from)?;
+        self.joins(from)
+    }
+
+    /// The joins behind an item. Each join but a cross or natural one is owed its ON or USING, here or further on:
+    /// `a JOIN b JOIN c ON ... ON ...`. Which join an ON belongs to makes no difference otherwise.
+    fn joins(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
+        let mut owed: usize = 0;
+        let mut inner = true;
+        loop {
+            if self.cursor.at_any(&JOIN_WORDS) {
+                let kind = self.join_kind()?;
+                owed += usize::from(matches!(kind, Join::Inner | Join::Outer));
+                inner = kind != Join::Outer;
+                self.from_item(from)?;
+            } else if owed > 0 && self.cursor.eat(Keyword::On) {
+                owed -= 1;
+                let condition = self.expression()?.into_condition();
+                if inner {
+                    from.conditions.push(condition);
+                }
+            } else if owed > 0 && self.cursor.eat(Keyword::Using) {
+                owed -= 1;
+                self.found.operator("=");
+                self.name_list(NamePosition::Column)?;
+                if self.cursor.eat(Keyword::As) {
+                    self.cursor.name(NamePosition::Column)?;
+                }
+            } else if owed > 0 {
+                return self.cursor.refuse("ON or USING is expected");
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `[NATURAL] [INNER|LEFT|RIGHT|FULL [OUTER]|CROSS] JOIN`
+    fn join_kind(&mut self) -> Parsed<Join> {
+        if self.cursor.eat(Keyword::Cross) {
+            self.cursor.expect(Keyword::Join)?;
+            return Ok(Join::Free);
+        }
+        let natural = self.cursor.eat(Keyword::Natural);
+        let outer = self.cursor.eat_any(&[Keyword::Left, Keyword::Right, Keyword::Full]).is_some();
+        if outer {
+            self.cursor.eat(Keyword::Outer);
+        } else {
+            self.cursor.eat(Keyword::Inner);
+        }
+        self.cursor.expect(Keyword::Join)?;
+        if natural {
+            self.found.operator("=");
+            return Ok(Join::Free);
+        }
+        Ok(if outer { Join::Outer } else { Join::Inner })
+    }
+
+    /// One item without joins.
+    fn from_item(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
+        self.cursor.eat(Keyword::Lateral);
+        if self.cursor.at_kind(TokenKind::OpenParen) {
+            return match self.grouped(from)? {
+                Grouped::Query(query) => {
+                    let alias = self.alias()?.unwrap_or("");
+                    from.sources.push(Source { alias, exposes: query.exposes });
+                    Ok(())
+                }
+                // Only `(a JOIN b) AS x` may follow; its alias hides those inside.
+                Grouped::Joined => self.alias().map(drop),
+            };
+        }
+        if let Some(function) = self.at_table_function() {
+            function(self)?;
+            let alias = self.function_alias()?.unwrap_or("");
+            from.sources.push(Source { alias, exposes: Exposed::default() });
+            return Ok(());
+        }
+        self.relation_item(from)
+    }
+
+    /// `(SELECT ...)`, `(a JOIN b ON ...)`, however many parentheses.
+    fn grouped(&mut self, from: &mut FromClause<'a>) -> Parsed<Grouped<'a>> {
+        self.nested(|parser| {
+            parser.cursor.open()?;
+            let result = if parser.at_query() {
+                Grouped::Query(parser.query_body()?)
+            } else if parser.cursor.at_kind(TokenKind::OpenParen) {
+                match parser.grouped(from)? {
+                    Grouped::Query(query) if parser.at_query_continuation() => {
+                        Grouped::Query(parser.continue_query(query)?)
+                    }
+                    Grouped::Query(query) if parser.cursor.at_kind(TokenKind::CloseParen) => Grouped::Query(query),
+                    Grouped::Query(query) => {
+                        let alias = parser.alias()?.unwrap_or("");
+                        from.sources.push(Source { alias, exposes: query.exposes });
+                        parser.joins(from)?;
+                        Grouped::Joined
+                    }
+                    Grouped::Joined => {
+                        parser.alias()?;
+                        parser.joins(from)?;
+                        Grouped::Joined
+                    }
+                }
+            } else {
+                parser.joined_item(from)?;
+                Grouped::Joined
+            };
+            parser.cursor.close()?;
+            Ok(result)
+        })
+    }
+
+    /// A function in FROM, if one stands here.
+    fn at_table_function(&self) -> Option<fn(&mut Self) -> Parsed<()>> {
+        let call = self.cursor.kind_at(1) == Some(TokenKind::OpenParen);
+        match self.cursor.keyword() {
+            Some(Keyword::Xmltable) if call => Some(|parser| {
+                parser.cursor.advance();
+                parser.nested(Self::xml_table)
+            }),
+            Some(Keyword::JsonTable) if call => Some(|parser| {
+                parser.cursor.advance();
+                parser.nested(Self::json_table)
+            }),
+            Some(Keyword::Rows) if self.cursor.at_ahead(1, Keyword::From) => Some(Self::rows_from),
+            _ if self.at_function_in_from() => Some(Self::function_in_from),
+            _ => None,
+        }
+    }
+
+    /// Whether what stands here is a call, not a relation.
+    fn at_function_in_from(&self) -> bool {
+        let mut ahead = 1;
+        while self.cursor.kind_at(ahead) == Some(TokenKind::Dot) {
+            ahead += 2;
+        }
+        let call = self.cursor.kind_at(ahead) == Some(TokenKind::OpenParen) && !self.cursor.at(Keyword::Only);
+        let value = ahead == 1
+            && self.cursor.at_any(&[
+                Keyword::CurrentCatalog,
+                Keyword::CurrentDate,
+                Keyword::CurrentRole,
+                Keyword::CurrentSchema,
+                Keyword::CurrentTime,
+                Keyword::CurrentTimestamp,
+                Keyword::CurrentUser,
+                Keyword::Localtime,
+                Keyword::Localtimestamp,
+                Keyword::SessionUser,
+                Keyword::SystemUser,
+                Keyword::User,
+            ]);
+        call || value || self.cursor.at_all(&[Keyword::Collation, Keyword::For])
+    }
+
+    fn function_in_from(&mut self) -> Parsed<()> {
+        self.primary()?;
+        self.ordinality();
+        Ok(())
+    }
+
+    /// `ROWS FROM (f() [AS (columns)], ...) [WITH ORDINALITY]`
+    fn rows_from(&mut self) -> Parsed<()> {
+        self.cursor.advance();
+        self.cursor.advance();
+        self.parenthesized(|parser| {
+            parser.list(|parser| {
+                parser.primary()?;
+                if parser.cursor.eat(Keyword::As) { parser.column_definitions() } else { Ok(()) }
+            })
+        })?;
+        self.ordinality();
+        Ok(())
+    }
+
+    fn ordinality(&mut self) {
+        self.cursor.eat_all(&[Keyword::With, Keyword::Ordinality]);
+    }
+
+    /// `(name type [COLLATE c], ...)`
+    fn column_definitions(&mut self) -> Parsed<()> {
+        self.parenthesized(|parser| {
+            parser.list(|parser| {
+                parser.cursor.name(NamePosition::Column)?;
+                parser.type_name()?;
+                if parser.cursor.eat(Keyword::Collate) {
+                    parser.qualified_name(NamePosition::Column)?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// `[AS] alias [(name, ...)]`
+    pub(super) fn alias(&mut self) -> Parsed<Option<&'a str>> {
+        let alias = if self.cursor.eat(Keyword::As) {
+            Some(self.cursor.name(NamePosition::Column)?)
+        } else {
+            self.cursor.eat_name(NamePosition::Column)
+        };
+        if alias.is_some() && self.cursor.at_kind(TokenKind::OpenParen) {
+            self.name_list(NamePosition::Column)?;
+        }
+        Ok(alias)
+    }
+
+    /// The alias of a function: may define the columns of a record.
+    fn function_alias(&mut self) -> Parsed<Option<&'a str>> {
+        let alias = if self.cursor.eat(Keyword::As) {
+            if self.cursor.at_kind(TokenKind::OpenParen) {
+                self.column_definitions()?;
+                return Ok(None);
+            }
+            Some(self.cursor.name(NamePosition::Column)?)
+        } else {
+            self.cursor.eat_name(NamePosition::Column)
+        };
+        if alias.is_some() && self.cursor.at_kind(TokenKind::OpenParen) {
+            let names_only = matches!(self.cursor.kind_at(2), Some(TokenKind::Comma | TokenKind::CloseParen));
+            if names_only {
+                self.name_list(NamePosition::Column)?;
+            } else {
+                self.column_definitions()?;
+            }
+        }
+        Ok(alias)
+    }
+
+    /// `[ONLY] name [*]`, `ONLY (name)`: the name.
+    pub(in crate::sql) fn relation_expression(&mut self) -> Parsed<Relation<'a>> {
+        if self.cursor.eat(Keyword::Only) {
+            if self.cursor.at_kind(TokenKind::OpenParen) {
+                return self.parenthesized(|parser| parser.qualified_name(NamePosition::Column));
+            }
+            return self.qualified_name(NamePosition::Column);
+        }
+        let relation = self.qualified_name(NamePosition::Column)?;
+        self.cursor.eat_operator("*");
+        Ok(relation)
+    }
+
+    /// A relation with its alias and sample.
+    fn relation_item(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
+        let relation = self.relation_expression()?;
+        let common = self.common_table(relation).is_some();
+        let exposes = self.read(relation);
+        let alias = self.alias()?.unwrap_or(relation.name);
+        if self.cursor.eat(Keyword::Tablesample) {
+            self.table_sample()?;
+        }
+        if !common {
+            from.relations.push((alias, relation));
+        }
+        from.sources.push(Source { alias, exposes });
+        Ok(())
+    }
+
+    /// `TABLESAMPLE method (arguments) [REPEATABLE (seed)]`
+    fn table_sample(&mut self) -> Parsed<()> {
+        let mut parts = vec![self.cursor.name(NamePosition::TypeOrFunction)?];
+        while self.cursor.eat_kind(TokenKind::Dot) {
+            parts.push(self.cursor.name(NamePosition::Label)?);
+        }
+        self.found.call(last_two(&parts));
+        self.nested(|parser| parser.parenthesized(Self::expression_list))?;
+        if self.cursor.eat(Keyword::Repeatable) {
+            self.parenthesized(Self::expression)?;
+        }
+        Ok(())
+    }
+
+    /// A relation is read, or a common table expression of that name is; what that exposes.
+    pub(super) fn read(&mut self, relation: Relation<'a>) -> Exposed<'a> {
+        if let Some(table) = self.common_table(relation) {
+            return table;
+        }
+        self.found.reads.push(relation.to_name());
+        Exposed::one(relation)
+    }
+}

@@ -1,0 +1,162 @@
+//! The grammar of queries: SELECT, VALUES, TABLE, WITH, INSERT, UPDATE, DELETE, MERGE and every expression
+//! in them, as Postgres 15 to 18 have it (`src/backend/parser/gram.y`), by recursive descent over the tokens.
+//!
+//! It builds no tree. Each rule takes exactly the tokens it knows, in the roles that Postgres gives them, and
+//! says on the way what they bring: relations, functions, operators, types, effects. No token is skipped, so
+//! nothing can hide in one; a token that no rule takes refuses the whole statement, which is then `unknown`.
+//! Where servers of different age read the same words differently, both readings are reported.
+//!
+//! Chains of operators are loops, not recursion. Recursion follows the nesting of the text alone, and stops at
+//! [`MAX_DEPTH`].
+
+mod dml;
+mod expression;
+mod extent;
+mod from;
+mod function;
+mod json;
+mod select;
+mod shape;
+mod type_name;
+mod with;
+mod xml;
+
+use super::cursor::{Cursor, NamePosition, Parsed};
+use super::effect::{Object, ObjectKind};
+use super::findings::Findings;
+use super::keyword::Keyword;
+use super::statement::Name;
+use super::token::TokenKind;
+use extent::{Literals, Target};
+pub(super) use shape::Relation;
+use with::CommonTables;
+
+/// How deep expressions and queries may nest. One level costs up to a few kilobytes of stack.
+const MAX_DEPTH: u32 = 200;
+
+/// Reads one query, or a part of one.
+pub(super) struct Parser<'a> {
+    /// The place among the tokens.
+    pub(super) cursor: Cursor<'a>,
+    /// What has been found.
+    pub(super) found: Findings,
+    depth: u32,
+    /// Visible common table expressions, the innermost last.
+    common: CommonTables<'a>,
+    /// The relations whose rows the statements around this place change, the innermost last.
+    targets: Vec<Target<'a>>,
+    /// Something in the text may be an UPDATE, DELETE or MERGE, whose conditions are judged.
+    judges: bool,
+}
+
+/// The texts of literals; who looks at one depends on it.
+struct Consulted<'p, 'a> {
+    cursor: Cursor<'a>,
+    depends: &'p mut bool,
+}
+
+impl Literals for Consulted<'_, '_> {
+    fn text(&mut self, token: usize) -> &str {
+        *self.depends = true;
+        self.cursor.text_of(token)
+    }
+}
+
+impl<'a> Parser<'a> {
+    /// At the place of `cursor`, with nothing found yet.
+    pub(super) fn new(cursor: Cursor<'a>) -> Self {
+        let judges = cursor.has_any(&[Keyword::Update, Keyword::Delete, Keyword::Merge]);
+        Self {
+            cursor,
+            found: Findings::default(),
+            depth: 0,
+            common: CommonTables::default(),
+            targets: Vec::new(),
+            judges,
+        }
+    }
+
+    /// Goes one level deeper for the time of `inside`.
+    fn nested<T>(&mut self, inside: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth >= MAX_DEPTH {
+            return self.cursor.refuse("it nests too deep");
+        }
+        self.depth += 1;
+        let result = inside(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// `( inside )`
+    fn parenthesized<T>(&mut self, inside: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        self.cursor.open()?;
+        let result = inside(self)?;
+        self.cursor.close()?;
+        Ok(result)
+    }
+
+    /// One or more, with commas between.
+    pub(super) fn list(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<()>) -> Parsed<()> {
+        loop {
+            item(self)?;
+            if !self.cursor.eat_kind(TokenKind::Comma) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `(name, ...)`
+    pub(super) fn name_list(&mut self, position: NamePosition) -> Parsed<()> {
+        self.parenthesized(|parser| parser.list(|parser| parser.cursor.name(position).map(drop)))
+    }
+
+    /// A name with dots: the schema, where there is one, and the name. A database before the schema must be the
+    /// current one, or the server refuses it.
+    pub(super) fn qualified_name(&mut self, position: NamePosition) -> Parsed<Relation<'a>> {
+        let mut name = self.cursor.name(position)?;
+        let mut schema = None;
+        let mut dots = 0;
+        while self.cursor.eat_kind(TokenKind::Dot) {
+            schema = Some(name);
+            name = self.cursor.name(NamePosition::Label)?;
+            dots += 1;
+        }
+        if dots > 2 { self.cursor.refuse("a name has too many dots") } else { Ok(Relation { schema, name }) }
+    }
+
+    /// The literals of the statement; looking at one is noted.
+    fn literals(&mut self) -> Consulted<'_, 'a> {
+        Consulted { cursor: self.cursor, depends: &mut self.found.depends_on_literals }
+    }
+
+    /// Whether a query begins here.
+    pub(super) fn at_query(&self) -> bool {
+        self.at_query_ahead(0)
+    }
+
+    /// Whether a query begins `ahead` places on. VALUES is also a name, unless a parenthesis follows.
+    fn at_query_ahead(&self, ahead: usize) -> bool {
+        match self.cursor.keyword_at(ahead) {
+            Some(Keyword::Select | Keyword::With | Keyword::Table) => true,
+            Some(Keyword::Values) => self.cursor.kind_at(ahead + 1) == Some(TokenKind::OpenParen),
+            _ => false,
+        }
+    }
+}
+
+impl Relation<'_> {
+    /// The same, owned.
+    pub(super) fn to_name(self) -> Name {
+        Name { schema: self.schema.map(str::to_owned), name: self.name.to_owned() }
+    }
+
+    /// As an object of an effect.
+    pub(super) fn to_object(self, kind: ObjectKind) -> Object {
+        Object { kind, schema: self.schema.map(str::to_owned), name: self.name.to_owned() }
+    }
+
+    /// As a person writes it.
+    pub(super) fn display(self) -> String {
+        self.to_object(ObjectKind::Relation).to_string()
+    }
+}

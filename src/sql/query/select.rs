@@ -1,0 +1,371 @@
+//! SELECT, VALUES, TABLE and their set operations.
+
+use std::collections::HashSet;
+
+use super::Parser;
+use super::extent::query_shape;
+use super::from::FromClause;
+use super::shape::{Condition, Constant, QueryShape, Relation, Shape};
+use crate::sql::cursor::{NamePosition, Parsed};
+use crate::sql::effect::{Action, Effect, Object, ObjectKind};
+use crate::sql::keyword::Keyword;
+use crate::sql::statement::SessionChange;
+use crate::sql::token::TokenKind;
+
+/// More rows than these are no limit that protects anything.
+const LARGE_LIMIT: u64 = 10_000;
+
+/// One operand of a set operation.
+#[derive(Default)]
+struct Operand<'a> {
+    shape: QueryShape<'a>,
+    /// Its relations by alias, for row locks.
+    relations: Vec<(&'a str, Relation<'a>)>,
+}
+
+impl<'a> Parser<'a> {
+    /// `[WITH ...] query`, or the INSERT, UPDATE, DELETE or MERGE that a WITH may stand before; its command.
+    pub(in crate::sql) fn query_or_change_statement(&mut self) -> Parsed<&'static str> {
+        self.query_or_change().map(|(command, _)| command)
+    }
+
+    /// The same, with what it returns.
+    pub(super) fn query_or_change(&mut self) -> Parsed<(&'static str, QueryShape<'a>)> {
+        self.nested(|parser| {
+            let outside = parser.with_clause()?;
+            let command = match parser.cursor.keyword() {
+                Some(Keyword::Insert) => "INSERT",
+                Some(Keyword::Update) => "UPDATE",
+                Some(Keyword::Delete) => "DELETE",
+                Some(Keyword::Merge) => "MERGE",
+                _ => "SELECT",
+            };
+            let shape = if command == "SELECT" { parser.query_without_with()? } else { parser.change()? };
+            parser.leave_with(outside);
+            Ok((command, shape))
+        })
+    }
+
+    /// `[WITH ...] query`
+    pub(super) fn query_body(&mut self) -> Parsed<QueryShape<'a>> {
+        self.nested(|parser| {
+            let outside = parser.with_clause()?;
+            let shape = parser.query_without_with()?;
+            parser.leave_with(outside);
+            Ok(shape)
+        })
+    }
+
+    /// Whether what follows belongs to a query that stands in parentheses before it.
+    pub(super) fn at_query_continuation(&self) -> bool {
+        self.cursor.at_any(&[
+            Keyword::Except,
+            Keyword::Fetch,
+            Keyword::For,
+            Keyword::Intersect,
+            Keyword::Limit,
+            Keyword::Offset,
+            Keyword::Order,
+            Keyword::Union,
+        ])
+    }
+
+    fn query_without_with(&mut self) -> Parsed<QueryShape<'a>> {
+        let first = self.query_operand()?;
+        self.set_operations_and_tail(first)
+    }
+
+    /// The set operations, ORDER BY, LIMIT behind a query that was in parentheses.
+    pub(super) fn continue_query(&mut self, first: QueryShape<'a>) -> Parsed<QueryShape<'a>> {
+        self.set_operations_and_tail(Operand { shape: first, relations: Vec::new() })
+    }
+
+    fn set_operations_and_tail(&mut self, first: Operand<'a>) -> Parsed<QueryShape<'a>> {
+        let Operand { mut shape, relations } = first;
+        while self.cursor.eat_any(&[Keyword::Union, Keyword::Intersect, Keyword::Except]).is_some() {
+            self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
+            let other = self.query_operand()?.shape;
+            shape = QueryShape {
+                exposes: shape.exposes.and(&other.exposes),
+                outer: shape.outer || other.outer,
+                correlates: shape.correlates && other.correlates,
+                plain: shape.plain && other.plain,
+            };
+        }
+        if self.query_tail(&relations)? {
+            shape.exposes = super::shape::Exposed::default();
+        }
+        Ok(shape)
+    }
+
+    fn query_operand(&mut self) -> Parsed<Operand<'a>> {
+        use super::expression::Parentheses;
+        if self.cursor.at_kind(TokenKind::OpenParen) {
+            return match self.parentheses()? {
+                Parentheses::Query(shape) => Ok(Operand { shape, relations: Vec::new() }),
+                Parentheses::Value(_) => self.cursor.refuse("a query is expected"),
+            };
+        }
+        match self.cursor.keyword() {
+            Some(Keyword::Select) => self.nested(Self::select),
+            Some(Keyword::Values) => {
+                self.cursor.advance();
+                self.list(|parser| parser.values_row())?;
+                Ok(Operand::default())
+            }
+            Some(Keyword::Table) => {
+                self.cursor.advance();
+                let relation = self.relation_expression()?;
+                let exposes = self.read(relation);
+                Ok(Operand { shape: QueryShape { exposes, ..QueryShape::default() }, relations: Vec::new() })
+            }
+            _ => self.cursor.refuse("a query is expected"),
+        }
+    }
+
+    /// `(a, DEFAULT, ...)`
+    pub(super) fn values_row(&mut self) -> Parsed<()> {
+        self.parenthesized(|parser| parser.list(Self::expression_or_default))
+    }
+
+    /// `DEFAULT`, or an expression.
+    pub(super) fn expression_or_default(&mut self) -> Parsed<()> {
+        if self.cursor.eat(Keyword::Default) { Ok(()) } else { self.expression().map(drop) }
+    }
+
+    fn select(&mut self) -> Parsed<Operand<'a>> {
+        self.cursor.expect(Keyword::Select)?;
+        if self.cursor.eat(Keyword::Distinct) {
+            if self.cursor.eat(Keyword::On) {
+                self.parenthesized(Self::expression_list)?;
+            }
+        } else {
+            self.cursor.eat(Keyword::All);
+        }
+        if !self.at_end_of_targets() {
+            self.target_list()?;
+        }
+        if self.cursor.eat(Keyword::Into) {
+            self.into_table()?;
+        }
+        let mut from = if self.cursor.eat(Keyword::From) { self.from_list()? } else { FromClause::default() };
+        if self.cursor.eat(Keyword::Where) {
+            let condition = self.expression()?.into_condition();
+            from.conditions.push(condition);
+        }
+        self.group_having_window()?;
+        Ok(self.finish_select(from))
+    }
+
+    fn finish_select(&mut self, from: FromClause<'a>) -> Operand<'a> {
+        let FromClause { sources, relations, conditions } = from;
+        if !self.judges {
+            return Operand { shape: QueryShape::default(), relations };
+        }
+        let condition = (!conditions.is_empty()).then_some(Condition::All(conditions));
+        let target = self.targets.last().cloned();
+        let shape = query_shape(&sources, condition.as_ref(), target.as_ref(), &mut self.literals());
+        Operand { shape, relations }
+    }
+
+    /// Whether the list of what is selected is at its end; it may be empty.
+    fn at_end_of_targets(&self) -> bool {
+        self.cursor.at_end()
+            || self.cursor.at_kind(TokenKind::CloseParen)
+            || self.at_query_continuation()
+            || self.cursor.at_any(&[
+                Keyword::From,
+                Keyword::Group,
+                Keyword::Having,
+                Keyword::Into,
+                Keyword::Where,
+                Keyword::Window,
+            ])
+    }
+
+    /// `a [AS label], *, ...`
+    pub(super) fn target_list(&mut self) -> Parsed<()> {
+        self.list(|parser| {
+            if parser.cursor.eat_operator("*") {
+                return Ok(());
+            }
+            parser.expression()?;
+            if parser.cursor.eat(Keyword::As) {
+                parser.cursor.name(NamePosition::Label)?;
+            } else {
+                parser.cursor.eat_name(NamePosition::BareLabel);
+            }
+            Ok(())
+        })
+    }
+
+    /// `INTO [TEMPORARY] [TABLE] name`: a table is made.
+    fn into_table(&mut self) -> Parsed<()> {
+        self.cursor.eat_any(&[Keyword::Local, Keyword::Global]);
+        let mut temporary = self.cursor.eat_any(&[Keyword::Temporary, Keyword::Temp]).is_some();
+        if !temporary {
+            self.cursor.eat(Keyword::Unlogged);
+        }
+        self.cursor.eat(Keyword::Table);
+        let relation = self.qualified_name(NamePosition::Column)?;
+        temporary |= relation.schema == Some("pg_temp");
+        let mut effect = Effect::new(Action::Create, relation.to_object(ObjectKind::Table));
+        if temporary {
+            effect = effect.temporary();
+            self.found.session.push(SessionChange::CreateTemporary(relation.name.to_owned()));
+        }
+        self.found.effect_because(effect, format!("SELECT INTO makes the table {}", relation.display()));
+        Ok(())
+    }
+
+    fn group_having_window(&mut self) -> Parsed<()> {
+        if self.cursor.eat_all(&[Keyword::Group, Keyword::By]) {
+            self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
+            self.list(Self::grouping_item)?;
+        }
+        if self.cursor.eat(Keyword::Having) {
+            self.expression()?;
+        }
+        if self.cursor.eat(Keyword::Window) {
+            self.list(|parser| {
+                parser.cursor.name(NamePosition::Column)?;
+                parser.cursor.expect(Keyword::As)?;
+                parser.nested(Self::window_specification)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// An expression, `()`, `ROLLUP (...)`, `CUBE (...)`, `GROUPING SETS (...)`
+    fn grouping_item(&mut self) -> Parsed<()> {
+        self.nested(|parser| {
+            if parser.cursor.at_kind(TokenKind::OpenParen) && parser.cursor.kind_at(1) == Some(TokenKind::CloseParen) {
+                parser.cursor.advance();
+                parser.cursor.advance();
+                return Ok(());
+            }
+            let call = parser.cursor.kind_at(1) == Some(TokenKind::OpenParen);
+            if call && parser.cursor.eat_any(&[Keyword::Rollup, Keyword::Cube]).is_some() {
+                return parser.parenthesized(Self::expression_list).map(drop);
+            }
+            if parser.cursor.eat_all(&[Keyword::Grouping, Keyword::Sets]) {
+                return parser.parenthesized(|parser| parser.list(Self::grouping_item));
+            }
+            parser.expression().map(drop)
+        })
+    }
+
+    /// `ORDER BY ...` if it stands here.
+    pub(super) fn order_by(&mut self) -> Parsed<()> {
+        if !self.cursor.eat(Keyword::Order) {
+            return Ok(());
+        }
+        self.cursor.expect(Keyword::By)?;
+        self.list(|parser| {
+            parser.expression()?;
+            if parser.cursor.eat(Keyword::Using) {
+                if parser.cursor.at(Keyword::Operator) {
+                    parser.qualified_operator()?;
+                } else {
+                    parser.any_operator()?;
+                }
+            } else {
+                parser.cursor.eat_any(&[Keyword::Asc, Keyword::Desc]);
+            }
+            if parser.cursor.eat(Keyword::Nulls) && parser.cursor.eat_any(&[Keyword::First, Keyword::Last]).is_none() {
+                return parser.cursor.refuse("FIRST or LAST is expected");
+            }
+            Ok(())
+        })
+    }
+
+    /// ORDER BY, LIMIT, OFFSET, FETCH and row locks, in any order; whether the rows are limited.
+    fn query_tail(&mut self, relations: &[(&'a str, Relation<'a>)]) -> Parsed<bool> {
+        let mut limited = false;
+        self.order_by()?;
+        loop {
+            if self.cursor.eat(Keyword::Limit) {
+                if !self.cursor.eat(Keyword::All) {
+                    let limit = self.expression()?;
+                    limited |= self.is_small_limit(&limit);
+                }
+            } else if self.cursor.eat(Keyword::Offset) {
+                self.expression()?;
+                self.cursor.eat_any(&[Keyword::Row, Keyword::Rows]);
+            } else if self.cursor.eat(Keyword::Fetch) {
+                limited |= self.fetch_first()?;
+            } else if self.cursor.at(Keyword::For) {
+                self.row_lock(relations)?;
+            } else {
+                return Ok(limited);
+            }
+        }
+    }
+
+    fn is_small_limit(&mut self, limit: &Shape<'a>) -> bool {
+        match limit {
+            Shape::Constant(Constant::External) => true,
+            Shape::Constant(Constant::Literal { token, .. }) => {
+                self.found.depends_on_literals = true;
+                self.cursor.text_of(*token).parse::<u64>().is_ok_and(|rows| rows <= LARGE_LIMIT)
+            }
+            _ => false,
+        }
+    }
+
+    /// `FIRST [n] ROWS ONLY`
+    fn fetch_first(&mut self) -> Parsed<bool> {
+        if self.cursor.eat_any(&[Keyword::First, Keyword::Next]).is_none() {
+            return self.cursor.refuse("FIRST or NEXT is expected");
+        }
+        let mut limited = true;
+        if !self.cursor.at_any(&[Keyword::Row, Keyword::Rows]) {
+            let limit = if self.cursor.at_kind(TokenKind::Operator) { self.expression()? } else { self.primary()? };
+            limited = self.is_small_limit(&limit);
+        }
+        if self.cursor.eat_any(&[Keyword::Row, Keyword::Rows]).is_none() {
+            return self.cursor.refuse("ROWS is expected");
+        }
+        if self.cursor.eat(Keyword::With) {
+            self.cursor.expect(Keyword::Ties)?;
+        } else {
+            self.cursor.expect(Keyword::Only)?;
+        }
+        Ok(limited)
+    }
+
+    /// `FOR UPDATE|NO KEY UPDATE|SHARE|KEY SHARE [OF name, ...] [NOWAIT|SKIP LOCKED]`, `FOR READ ONLY`
+    fn row_lock(&mut self, relations: &[(&'a str, Relation<'a>)]) -> Parsed<()> {
+        self.cursor.expect(Keyword::For)?;
+        if self.cursor.eat_all(&[Keyword::Read, Keyword::Only]) {
+            return Ok(());
+        }
+        let known = self.cursor.eat_all(&[Keyword::No, Keyword::Key, Keyword::Update])
+            || self.cursor.eat_all(&[Keyword::Key, Keyword::Share])
+            || self.cursor.eat_any(&[Keyword::Update, Keyword::Share]).is_some();
+        if !known {
+            return self.cursor.refuse("UPDATE or SHARE is expected");
+        }
+        let mut locked = relations.to_vec();
+        if self.cursor.eat(Keyword::Of) {
+            let mut named = HashSet::new();
+            self.list(|parser| {
+                named.insert(parser.qualified_name(NamePosition::Column)?.name);
+                Ok(())
+            })?;
+            locked.retain(|(alias, _)| named.contains(alias));
+        }
+        if self.cursor.eat(Keyword::Skip) {
+            self.cursor.expect(Keyword::Locked)?;
+        } else {
+            self.cursor.eat(Keyword::Nowait);
+        }
+        if locked.is_empty() {
+            self.found.effect(Effect::new(Action::Lock, Object::new(ObjectKind::Relation, "")).harmless());
+        }
+        for (_, relation) in locked {
+            self.found.effect(Effect::new(Action::Lock, relation.to_object(ObjectKind::Relation)).harmless());
+        }
+        Ok(())
+    }
+}

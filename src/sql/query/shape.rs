@@ -1,0 +1,368 @@
+//! What an expression is, as far as it matters for one question: can a condition leave a row of the target
+//! out? The answer is careful. Where the text does not show it, the condition counts as one that every row
+//! meets.
+
+use crate::sql::keyword::Keyword;
+
+/// A column as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sql) struct Column<'a> {
+    /// The table or alias before its dot.
+    pub(in crate::sql) qualifier: Option<&'a str>,
+    /// Its name.
+    pub(in crate::sql) name: &'a str,
+}
+
+/// A relation as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sql) struct Relation<'a> {
+    /// The schema, where written.
+    pub(in crate::sql) schema: Option<&'a str>,
+    /// The name.
+    pub(in crate::sql) name: &'a str,
+}
+
+impl Relation<'_> {
+    /// Whether two names may mean the same relation.
+    pub(in crate::sql) fn may_be(self, other: Relation<'_>) -> bool {
+        self.name == other.name
+            && match (self.schema, other.schema) {
+                (Some(one), Some(two)) => one == two,
+                _ => true,
+            }
+    }
+}
+
+/// How many relations are remembered by name.
+const MAX_EXPOSED: usize = 16;
+
+/// Relations of which a query may return every row.
+#[derive(Debug, Clone, Default)]
+pub(in crate::sql) struct Exposed<'a> {
+    relations: Vec<Relation<'a>>,
+    /// There are others, not remembered.
+    others: bool,
+}
+
+impl<'a> Exposed<'a> {
+    /// One relation.
+    pub(in crate::sql) fn one(relation: Relation<'a>) -> Self {
+        Self { relations: vec![relation], others: false }
+    }
+
+    /// These and those.
+    pub(in crate::sql) fn and(mut self, other: &Self) -> Self {
+        self.others |= other.others;
+        for relation in &other.relations {
+            if self.relations.contains(relation) {
+                continue;
+            }
+            if self.relations.len() == MAX_EXPOSED {
+                self.others = true;
+                break;
+            }
+            self.relations.push(*relation);
+        }
+        self
+    }
+
+    /// Whether a relation may be among them.
+    pub(in crate::sql) fn may_include(&self, relation: Relation<'_>) -> bool {
+        self.others || self.relations.iter().any(|one| one.may_be(relation))
+    }
+
+    /// The first of them.
+    pub(in crate::sql) fn first(&self) -> Option<Relation<'a>> {
+        self.relations.first().copied()
+    }
+}
+
+/// A value that is the same for every row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sql) enum Constant {
+    /// A number or string as written, and whether a minus stands before it.
+    Literal {
+        /// The token.
+        token: usize,
+        /// Its sign.
+        negative: bool,
+    },
+    /// `true`, `false`, `null`.
+    Word(Keyword),
+    /// Computed from literals alone.
+    Computed,
+    /// A parameter, the clock, a function of constants: known only when it runs.
+    External,
+}
+
+/// What an expression is.
+#[derive(Debug, Clone)]
+pub(in crate::sql) enum Shape<'a> {
+    /// A column, perhaps cast, collated or in parentheses.
+    Column(Column<'a>),
+    /// A value of one column that differs from row to row as the column does: `lower(c)`, `c ->> 'k'`.
+    Derived(Column<'a>),
+    /// The same for every row.
+    Constant(Constant),
+    /// `(a, b)`, `ROW(a, b)`.
+    Row(Vec<Shape<'a>>),
+    /// `(SELECT ...)`.
+    Query(QueryShape<'a>),
+    /// A truth value.
+    Condition(Condition<'a>),
+    /// Anything else.
+    Opaque,
+}
+
+/// What matters of a query inside a condition.
+#[derive(Debug, Clone, Default)]
+pub(in crate::sql) struct QueryShape<'a> {
+    /// The relations that it returns rows of without leaving any out.
+    pub(in crate::sql) exposes: Exposed<'a>,
+    /// It has no relation of its own, so that its columns are those of the query around it.
+    pub(in crate::sql) outer: bool,
+    /// It compares a column of the target with something that leaves rows out.
+    pub(in crate::sql) correlates: bool,
+    /// Its condition is a plain list of comparisons, none of which is always false.
+    pub(in crate::sql) plain: bool,
+}
+
+/// A condition.
+#[derive(Debug, Clone)]
+pub(in crate::sql) enum Condition<'a> {
+    /// A column against something.
+    Test(Test<'a>),
+    /// AND.
+    All(Vec<Condition<'a>>),
+    /// OR.
+    Any(Vec<Condition<'a>>),
+    /// NOT.
+    Not(Box<Condition<'a>>),
+    /// EXISTS.
+    Exists(QueryShape<'a>),
+    /// May be true for every row.
+    Opaque,
+}
+
+/// A column against something.
+#[derive(Debug, Clone)]
+pub(in crate::sql) struct Test<'a> {
+    pub(in crate::sql) column: Column<'a>,
+    /// The column itself, not a value of it.
+    pub(in crate::sql) pure: bool,
+    pub(in crate::sql) kind: TestKind,
+    pub(in crate::sql) against: Against<'a>,
+}
+
+/// How a column is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sql) enum TestKind {
+    /// `=`, `IN`, and operators that hold for few values (`@@`, `&&`).
+    Equal,
+    /// `<>`, `NOT IN`.
+    Unlike,
+    /// `<`, `<=`.
+    Below,
+    /// `>`, `>=`.
+    Above,
+    /// `LIKE`, `ILIKE`, `SIMILAR TO`.
+    Like,
+    /// Not that.
+    NotLike,
+    /// `~`, `~*`.
+    Regex,
+    /// Not that.
+    NotRegex,
+    /// `IS NULL`.
+    Null,
+    /// `IS NOT NULL`.
+    NotNull,
+    /// The column is the condition.
+    True,
+    /// The column's negation is the condition.
+    False,
+}
+
+/// What a column is compared with.
+#[derive(Debug, Clone)]
+pub(in crate::sql) enum Against<'a> {
+    /// Nothing: `IS NULL`, truth.
+    Nothing,
+    /// A value that is the same for every row.
+    Constant(Constant),
+    /// Another column.
+    Column(Column<'a>),
+    /// The rows of a query.
+    Query(QueryShape<'a>),
+    /// Something that may depend on the row.
+    Opaque,
+}
+
+impl TestKind {
+    pub(in crate::sql) const fn negated(self) -> Self {
+        match self {
+            Self::Equal => Self::Unlike,
+            Self::Unlike => Self::Equal,
+            Self::Below => Self::Above,
+            Self::Above => Self::Below,
+            Self::Like => Self::NotLike,
+            Self::NotLike => Self::Like,
+            Self::Regex => Self::NotRegex,
+            Self::NotRegex => Self::Regex,
+            Self::Null => Self::NotNull,
+            Self::NotNull => Self::Null,
+            Self::True => Self::False,
+            Self::False => Self::True,
+        }
+    }
+
+    /// Whether it can be read from the other side.
+    const fn has_mirror(self) -> bool {
+        matches!(self, Self::Equal | Self::Unlike | Self::Below | Self::Above)
+    }
+
+    /// The same comparison read from the other side.
+    const fn mirrored(self) -> Self {
+        match self {
+            Self::Below => Self::Above,
+            Self::Above => Self::Below,
+            other => other,
+        }
+    }
+
+    /// The kind of an operator; `None` where nothing is known of it.
+    pub(in crate::sql) fn of_operator(symbol: &str) -> Option<Self> {
+        Some(match symbol {
+            "=" | "@@" | "@@@" | "&&" | "<@" | "@>" | "?" | "?|" | "?&" | "^@" | "~=" => Self::Equal,
+            "<>" => Self::Unlike,
+            "<" | "<=" => Self::Below,
+            ">" | ">=" => Self::Above,
+            "~~" | "~~*" => Self::Like,
+            "!~~" | "!~~*" => Self::NotLike,
+            "~" | "~*" => Self::Regex,
+            "!~" | "!~*" => Self::NotRegex,
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> Shape<'a> {
+    /// The condition that this is when it stands where one is asked for.
+    pub(in crate::sql) fn into_condition(self) -> Condition<'a> {
+        match self {
+            Shape::Condition(condition) => condition,
+            Shape::Column(column) => {
+                Condition::Test(Test { column, pure: true, kind: TestKind::True, against: Against::Nothing })
+            }
+            Shape::Derived(_) | Shape::Constant(_) | Shape::Row(_) | Shape::Query(_) | Shape::Opaque => {
+                Condition::Opaque
+            }
+        }
+    }
+
+    /// Whether it is the same for every row.
+    pub(in crate::sql) const fn is_constant(&self) -> bool {
+        matches!(self, Shape::Constant(_))
+    }
+
+    /// What a value of this and of others is, if no column takes part.
+    pub(in crate::sql) fn computed(parts: &[Shape<'a>], of_literals: Constant) -> Self {
+        if !parts.iter().all(Shape::is_constant) {
+            Shape::Opaque
+        } else if parts.iter().any(|part| matches!(part, Shape::Constant(Constant::External))) {
+            Shape::Constant(Constant::External)
+        } else {
+            Shape::Constant(of_literals)
+        }
+    }
+
+    /// `-x`.
+    pub(in crate::sql) fn negative(self) -> Self {
+        match self {
+            Shape::Constant(Constant::Literal { token, negative }) => {
+                Shape::Constant(Constant::Literal { token, negative: !negative })
+            }
+            Shape::Constant(constant) => Shape::Constant(constant),
+            _ => Shape::Opaque,
+        }
+    }
+
+    /// What this is compared with when it stands on the other side of a column.
+    fn into_against(self) -> Against<'a> {
+        match self {
+            Shape::Constant(constant) => Against::Constant(constant),
+            Shape::Column(column) => Against::Column(column),
+            Shape::Query(query) => Against::Query(query),
+            Shape::Derived(_) | Shape::Row(_) | Shape::Condition(_) | Shape::Opaque => Against::Opaque,
+        }
+    }
+
+    fn subject(&self) -> Option<(Column<'a>, bool)> {
+        match self {
+            Shape::Column(column) => Some((*column, true)),
+            Shape::Derived(column) => Some((*column, false)),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Condition<'a> {
+    /// `left kind right`.
+    pub(in crate::sql) fn compare(left: Shape<'a>, kind: TestKind, right: Shape<'a>) -> Self {
+        match (left, right) {
+            (Shape::Row(left), Shape::Row(right)) if left.len() == right.len() && kind == TestKind::Equal => {
+                Self::All(left.into_iter().zip(right).map(|(one, two)| Self::compare(one, kind, two)).collect())
+            }
+            (Shape::Row(left), Shape::Query(query)) if kind == TestKind::Equal => {
+                Self::All(left.into_iter().map(|one| Self::compare(one, kind, Shape::Query(query.clone()))).collect())
+            }
+            (left, right) => match (left.subject(), right.subject()) {
+                (Some((one, pure)), Some((two, true))) if one != two => Self::All(vec![
+                    Self::Test(Test { column: one, pure, kind, against: Against::Column(two) }),
+                    Self::Test(Test { column: two, pure: true, kind: kind.mirrored(), against: left.into_against() }),
+                ]),
+                (Some((column, pure)), _) => Self::Test(Test { column, pure, kind, against: right.into_against() }),
+                (None, Some((column, pure))) if kind.has_mirror() => {
+                    Self::Test(Test { column, pure, kind: kind.mirrored(), against: left.into_against() })
+                }
+                (None, _) => Self::Opaque,
+            },
+        }
+    }
+
+    /// `left IN (list)`.
+    pub(in crate::sql) fn one_of(left: Shape<'a>, list: &[Shape<'a>]) -> Self {
+        match list {
+            [only] => Self::compare(left, TestKind::Equal, only.clone()),
+            _ => {
+                let truths = list.iter().filter(|item| matches!(item, Shape::Constant(Constant::Word(_)))).count();
+                match left {
+                    Shape::Row(left) => Self::one_of_rows(left, list),
+                    left if truths < 2 && list.iter().all(Shape::is_constant) => {
+                        Self::compare(left, TestKind::Equal, Shape::Constant(Constant::External))
+                    }
+                    _ => Self::Opaque,
+                }
+            }
+        }
+    }
+
+    /// `(a, b) IN ((1, 2), (3, 4))`: column by column.
+    fn one_of_rows(left: Vec<Shape<'a>>, list: &[Shape<'a>]) -> Self {
+        let columns_are_constant = |index: usize| {
+            list.iter().all(|row| matches!(row, Shape::Row(items) if items.get(index).is_some_and(Shape::is_constant)))
+        };
+        let tests = left.into_iter().enumerate().filter(|(index, _)| columns_are_constant(*index));
+        let external = || Shape::Constant(Constant::External);
+        Self::All(tests.map(|(_, one)| Self::compare(one, TestKind::Equal, external())).collect())
+    }
+
+    /// `NOT condition`.
+    pub(in crate::sql) fn negated(self) -> Self {
+        match self {
+            Self::Not(inner) => *inner,
+            Self::Test(test) => Self::Test(Test { kind: test.kind.negated(), ..test }),
+            other => Self::Not(Box::new(other)),
+        }
+    }
+}

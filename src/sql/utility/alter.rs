@@ -1,0 +1,232 @@
+//! ALTER.
+
+use super::object::{Kind, NameForm};
+use crate::sql::cursor::{NamePosition, Parsed};
+use crate::sql::effect::{Action, Effect, Object, ObjectKind};
+use crate::sql::keyword::{Category, Keyword};
+use crate::sql::query::Parser;
+use crate::sql::statement::Name;
+use crate::sql::token::TokenKind;
+
+impl<'a> Parser<'a> {
+    /// `ALTER kind [IF EXISTS] [ONLY] name action`
+    pub(super) fn alter(&mut self) -> Parsed<String> {
+        self.cursor.advance();
+        if self.cursor.eat(Keyword::System) {
+            return self.alter_system();
+        }
+        if self.cursor.eat_all(&[Keyword::Default, Keyword::Privileges]) {
+            return self.alter_default_privileges();
+        }
+        let Some(kind) = self.object_kind() else {
+            self.found.unknown("ALTER of a kind of object that is not known");
+            self.cursor.skip_rest();
+            return Ok("ALTER".to_owned());
+        };
+        self.if_exists();
+        match kind.kind {
+            ObjectKind::Role | ObjectKind::UserMapping => self.alter_role(kind),
+            ObjectKind::Table
+            | ObjectKind::ForeignTable
+            | ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Index
+            | ObjectKind::Sequence => self.alter_relation(kind),
+            _ => self.alter_other(kind),
+        }
+    }
+
+    /// `SYSTEM SET name = value`, `SYSTEM RESET name|ALL`
+    fn alter_system(&mut self) -> Parsed<String> {
+        self.cursor.eat_any(&[Keyword::Set, Keyword::Reset]);
+        let name = if self.cursor.eat(Keyword::All) {
+            "all".to_owned()
+        } else {
+            self.qualified_name(NamePosition::NonReserved)?.display()
+        };
+        self.cursor.skip_rest();
+        let reason = format!("changes {name} in the server's own configuration, for every session");
+        self.found.effect_because(Effect::new(Action::Set, Object::new(ObjectKind::Setting, name)), reason);
+        Ok("ALTER SYSTEM".to_owned())
+    }
+
+    /// `DEFAULT PRIVILEGES [FOR ROLE r] [IN SCHEMA s] GRANT|REVOKE ...`
+    fn alter_default_privileges(&mut self) -> Parsed<String> {
+        let schema = if self.cursor.find_outside(&[Keyword::Schema]).is_some() {
+            while !self.cursor.eat(Keyword::Schema) {
+                self.cursor.advance();
+            }
+            self.cursor.name(NamePosition::NonReserved)?
+        } else {
+            ""
+        };
+        self.cursor.skip_rest();
+        let place = if schema.is_empty() { String::new() } else { format!(" in schema {schema}") };
+        let effect = Effect::new(Action::Grant, Object::new(ObjectKind::Schema, schema));
+        self.found.effect_because(effect, format!("changes the privileges that later objects{place} are made with"));
+        Ok("ALTER DEFAULT PRIVILEGES".to_owned())
+    }
+
+    fn alter_role(&mut self, kind: Kind) -> Parsed<String> {
+        let object = match kind.form {
+            NameForm::Single => Object::new(kind.kind, self.cursor.name(NamePosition::Label)?),
+            _ => self.object_name(kind)?.object,
+        };
+        self.cursor.skip_rest();
+        let reason = format!("changes {} {object}", kind.kind.as_str().replace('_', " "));
+        self.found.effect_because(Effect::new(Action::Grant, object), reason);
+        Ok(kind.command("ALTER"))
+    }
+
+    /// Anything whose action does not matter further: the object is enough.
+    fn alter_other(&mut self, kind: Kind) -> Parsed<String> {
+        let named = self.object_name(kind)?;
+        let object = named.object;
+        if let Some(table) = named.table {
+            self.found.effect(Effect::new(Action::Alter, table));
+        }
+        let words = self.action_words();
+        let owner = self.cursor.at(Keyword::Owner);
+        self.cursor.skip_rest();
+        let shown = kind.kind.as_str().replace('_', " ");
+        if owner {
+            self.found.effect(Effect::new(Action::Grant, object.clone()));
+        }
+        self.found
+            .effect_because(Effect::new(Action::Alter, object.clone()), format!("alters {shown} {object}: {words}"));
+        Ok(kind.command("ALTER"))
+    }
+
+    fn alter_relation(&mut self, kind: Kind) -> Parsed<String> {
+        if self.cursor.eat_all(&[Keyword::All, Keyword::In, Keyword::Tablespace]) {
+            let name = self.cursor.name(NamePosition::NonReserved)?;
+            self.cursor.skip_rest();
+            let effect = Effect::new(Action::Alter, Object::new(ObjectKind::Tablespace, name));
+            self.found.effect_because(effect, format!("moves everything out of tablespace {name}"));
+            return Ok(kind.command("ALTER"));
+        }
+        let relation = self.relation_expression()?;
+        let object = relation.to_object(kind.kind);
+        let effect = Effect::new(Action::Alter, object.clone());
+        self.found.effect(if relation.schema == Some("pg_temp") { effect.temporary() } else { effect });
+        let mut code = self.cursor;
+        self.alter_actions(&object)?;
+        std::mem::swap(&mut self.cursor, &mut code);
+        self.scan_for_code();
+        Ok(kind.command("ALTER"))
+    }
+
+    /// `action, action`: what each does, for the approver, and what it takes away.
+    fn alter_actions(&mut self, object: &Object) -> Parsed<()> {
+        loop {
+            let words = self.action_words();
+            let kind = object.kind.as_str().replace('_', " ");
+            self.found.reason(format!("alters {kind} {object}: {words}"));
+            match self.cursor.keyword() {
+                Some(Keyword::Drop) => self.dropped_part(object)?,
+                Some(Keyword::Owner) => self.found.effect(Effect::new(Action::Grant, object.clone())),
+                _ => {}
+            }
+            if !self.next_action() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `DROP [COLUMN] name`, `DROP CONSTRAINT name`
+    fn dropped_part(&mut self, object: &Object) -> Parsed<()> {
+        self.cursor.advance();
+        let kind = match self.cursor.eat_any(&[Keyword::Column, Keyword::Constraint]) {
+            Some(Keyword::Constraint) => ObjectKind::Constraint,
+            _ => ObjectKind::Column,
+        };
+        self.if_exists();
+        if let Some(name) = self.cursor.eat_name(NamePosition::NonReserved) {
+            let part = Object { kind, schema: object.schema.clone(), name: format!("{}.{name}", object.name) };
+            self.found.effect(Effect::new(Action::Drop, part));
+        }
+        Ok(())
+    }
+
+    /// Goes behind the next comma outside parentheses.
+    fn next_action(&mut self) -> bool {
+        let mut depth = 0_usize;
+        while let Some(kind) = self.cursor.kind() {
+            self.cursor.advance();
+            match kind {
+                TokenKind::OpenParen => depth += 1,
+                TokenKind::CloseParen => depth = depth.saturating_sub(1),
+                TokenKind::Comma if depth == 0 => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// The first words of an action, as the approver reads them.
+    fn action_words(&self) -> String {
+        const SHOWN: usize = 8;
+        let mut words = String::new();
+        for ahead in 0..SHOWN {
+            match self.cursor.kind_at(ahead) {
+                Some(TokenKind::Word | TokenKind::QuotedIdentifier) => {
+                    if ahead > 0 {
+                        words.push(' ');
+                    }
+                    words.push_str(self.cursor.text_at(ahead));
+                }
+                _ => break,
+            }
+        }
+        words
+    }
+
+    /// Every name that may be a function, operator or type in what is left, without its grammar: more than there
+    /// are, never less.
+    pub(super) fn scan_for_code(&mut self) {
+        let mut schema: Option<&'a str> = None;
+        while let Some(kind) = self.cursor.kind() {
+            let text = self.cursor.text();
+            match kind {
+                TokenKind::Operator => self.found.operator(text),
+                TokenKind::Word | TokenKind::QuotedIdentifier => {
+                    if schema.is_some() {
+                        self.found.attribute(text);
+                    }
+                    self.scan_name(schema, text);
+                    let dotted = self.cursor.kind_at(1) == Some(TokenKind::Dot);
+                    schema = dotted.then_some(text);
+                    if dotted {
+                        self.cursor.advance();
+                    }
+                }
+                // `(expression).name`
+                TokenKind::Dot => schema = None,
+                _ => {}
+            }
+            if kind == TokenKind::Dot
+                && matches!(self.cursor.kind_at(1), Some(TokenKind::Word | TokenKind::QuotedIdentifier))
+            {
+                self.found.attribute(self.cursor.text_at(1));
+            }
+            self.cursor.advance();
+        }
+    }
+
+    fn scan_name(&mut self, schema: Option<&'a str>, text: &str) {
+        let name = || Name { schema: schema.map(str::to_owned), name: text.to_owned() };
+        let follows = self.cursor.kind_at(1);
+        let category = self.cursor.keyword().map(Keyword::category);
+        let grammar = schema.is_none() && matches!(category, Some(Category::Reserved | Category::ColumnName));
+        if grammar {
+            return;
+        }
+        let refers =
+            matches!(self.cursor.keyword_before(), Some(Keyword::References | Keyword::Primary | Keyword::Foreign));
+        if follows == Some(TokenKind::OpenParen) && !refers {
+            self.found.call(name());
+        } else {
+            self.found.types.push(name());
+        }
+    }
+}
