@@ -1,12 +1,27 @@
 //! `pgsluice serve`: the proxy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use clap::Args;
+use tokio::sync::watch;
 
 use super::config::{Config, Duration, ListenAddress};
-use super::upstream::{SslMode, UpstreamText};
-use super::{CommandResult, Failure, Globals};
+use super::upstream::{Host, SslMode, UpstreamText};
+use super::{CommandResult, Exit, Failure, Globals, policy};
+use crate::audit::{self, Log, Record, RecordKind};
+use crate::catalog::{Catalog, Dialer, SideConnection};
+use crate::control;
+use crate::gate::{self, Gate};
+use crate::policy::Engine;
+use crate::proxy::conninfo::{self, ConnectionString};
+use crate::proxy::tls::{self, ServerTls, SideTls, TrustedRoots, UpstreamTlsOptions};
+use crate::proxy::upstream::Vouching;
+use crate::proxy::{
+    self, Entered, Entry, EntryLimits, Listener, ListenerLimits, PolicyRules, Shared, Stream, Upstream,
+};
 
 /// `pgsluice serve ...`
 #[derive(Debug, Clone, Default, Args)]
@@ -53,12 +68,320 @@ pub struct Arguments {
     pub hold_expiry_in_transaction: Option<Duration>,
 }
 
+/// The longest message that is looked at and can be held, in bytes.
+const STATEMENT_BYTES: usize = 16 << 20;
+/// How long sessions may take to end when the proxy stops.
+const DRAIN: Duration = Duration(std::time::Duration::from_secs(5));
+/// How long the upstream may take to answer when the proxy starts.
+const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(15);
+
 /// Runs the proxy until it is told to stop.
 ///
 /// # Errors
 ///
 /// The configuration is wrong, or something it needs cannot be had.
 pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
-    let _config = Config::build(arguments, globals)?;
-    Err(Failure::failed("the data path is not part of this build"))
+    let config = Config::build(arguments, globals)?;
+    start_tracing(globals);
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format_args!("cannot start: {error}")))?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> CommandResult {
+    let engine = policy::engine(config.policies.as_deref())?;
+    make_data_directory(&config.data)?;
+    let tls = server_tls(&config)?;
+    let target = target_of(&config);
+    let upstream = Upstream::new(&target, Vouching::default())
+        .map_err(|error| Failure::usage(format_args!("TLS towards the upstream cannot be set up: {error}")))?;
+    let catalog = look_upstream(&config, &upstream).await?;
+    let listener = Listener::bind(&address_of(&config.listen)).await.map_err(|error| {
+        Failure::failed(format_args!("cannot listen on {}: {error}", config.listen))
+            .hint("is another proxy running there? choose another with --listen HOST:PORT")
+    })?;
+    let log = Log::open(&config.data, audit::Options::default())
+        .map_err(|error| Failure::failed(format_args!("the audit log cannot be opened: {error}")))?;
+    let shared = Arc::new(shared_of(&config, engine, catalog, log.clone()));
+    let control = control_of(&config, &shared)?;
+    run_until_stopped(&config, &shared, control, listener, upstream, tls).await?;
+    log.close().await.map_err(|error| Failure::failed(format_args!("closing the audit log: {error}")))?;
+    Ok(Exit::Done)
+}
+
+async fn run_until_stopped(
+    config: &Config,
+    shared: &Arc<Shared>,
+    control: control::Server,
+    listener: Listener,
+    upstream: Upstream,
+    tls: ServerTls,
+) -> Result<(), Failure> {
+    let started = Record { detail: Some(started_detail(config)), ..Record::new(RecordKind::Start) };
+    shared.log.append_durable(started).await.map_err(|error| Failure::failed(error.to_string()))?;
+    announce(config, &listener, &tls);
+    let limits =
+        EntryLimits { login_timeout: config.limits.login_timeout.0, sessions: config.limits.sessions as usize };
+    let rules = Arc::new(PolicyRules::new(Arc::clone(shared)));
+    let entry = Arc::new(Entry::new(upstream, rules, limits).with_tls(tls));
+    let (stop, stopped) = watch::channel(false);
+    let control = tokio::spawn(control.serve());
+    let accept = accept_all(listener, entry, Arc::clone(shared), stopped);
+    let accepting = tokio::spawn(accept);
+    let signal = wait_for_signal().await;
+    tracing::info!(signal, "stopping");
+    // Sessions answer a stop by ending; a receiver always lives in this function's tasks.
+    let _ = stop.send(true);
+    let _ = accepting.await;
+    control.abort();
+    let stop = Record { reason: Some(signal.into()), ..Record::new(RecordKind::Stop) };
+    shared.log.append_durable(stop).await.map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(())
+}
+
+async fn accept_all(listener: Listener, entry: Arc<Entry>, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+    let limits = ListenerLimits { drain: DRAIN.0, ..ListenerLimits::default() };
+    let stop = stopped.clone();
+    let handle = move |stream: Stream| connection(Arc::clone(&entry), Arc::clone(&shared), stop.clone(), stream);
+    listener.serve(limits, stopped, handle).await;
+}
+
+/// One client from its first byte to its last.
+fn connection(
+    entry: Arc<Entry>,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+    stream: Stream,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        match entry.admit(stream).await {
+            Ok(Entered::Session(login)) => proxy::serve(shared, login, stop).await,
+            Ok(Entered::Nobody) => {}
+            Err(error) => tracing::info!(peer = %error.peer, user = error.user, %error, "not logged in"),
+        }
+    })
+}
+
+async fn wait_for_signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    }
+}
+
+fn start_tracing(globals: &Globals) {
+    let level = match globals.verbose {
+        0 => "warn",
+        1 => "info,pgsluice=info",
+        _ => "info,pgsluice=debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PGSLUICE_LOG").unwrap_or_else(|_| level.into());
+    // A second start in one process (the demo) keeps the first.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(globals.color_on_stderr())
+        .try_init();
+}
+
+/// Every session takes two file descriptors: as many as the system allows.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Where it is not allowed, the limit on sessions is reached sooner, and said.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+fn make_data_directory(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        Failure::failed(format_args!("cannot make the data directory {}: {error}", path.display()))
+            .hint("choose another with --data DIR")
+    })
+}
+
+fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
+    match &config.tls {
+        Some(pair) => ServerTls::from_files(&pair.certificate, &pair.key).map_err(|error| Failure::usage(error)),
+        None => {
+            let names = ["localhost".to_owned(), config.listen.host().to_owned()];
+            ServerTls::self_made(&config.data, &names).map_err(|error| Failure::failed(error))
+        }
+    }
+}
+
+fn address_of(listen: &ListenAddress) -> proxy::ListenAddress {
+    proxy::ListenAddress::Tcp { host: listen.host().to_owned(), port: listen.port() }
+}
+
+fn target_of(config: &Config) -> ConnectionString {
+    let url = &config.upstream;
+    ConnectionString {
+        host: match &url.host {
+            Host::Tcp(name) => conninfo::Host::Tcp(name.clone()),
+            Host::Unix(directory) => conninfo::Host::UnixDirectory(directory.clone()),
+        },
+        port: url.port,
+        user: url.user.clone(),
+        password: url.password.clone(),
+        database: url.database.clone(),
+        connect_timeout: None,
+        tls: UpstreamTlsOptions {
+            mode: config.upstream_tls.mode.map(|mode| match mode {
+                SslMode::Disable => tls::SslMode::Disable,
+                SslMode::Prefer => tls::SslMode::Prefer,
+                SslMode::Require => tls::SslMode::Require,
+                SslMode::VerifyCa => tls::SslMode::VerifyCa,
+                SslMode::VerifyFull => tls::SslMode::VerifyFull,
+            }),
+            roots: match &config.upstream_tls.root_certificate {
+                None => TrustedRoots::DefaultFile,
+                Some(path) if path.as_os_str() == "system" => TrustedRoots::System,
+                Some(path) => TrustedRoots::File(path.clone()),
+            },
+            certificate: config.upstream_tls.certificate.clone(),
+            key: config.upstream_tls.key.clone(),
+        },
+    }
+}
+
+/// Opens the side connection once, so that a wrong upstream is told at the start and not to the first client.
+async fn look_upstream(config: &Config, upstream: &Upstream) -> Result<Catalog, Failure> {
+    let database = config.upstream.database.clone().unwrap_or_else(|| "postgres".to_owned());
+    let mut last = None;
+    for user in side_users(config) {
+        let catalog = Catalog::new(side_connection(config, upstream, &user));
+        match tokio::time::timeout(FIRST_LOOK, catalog.refresh(&database)).await {
+            Ok(Ok(_)) => return Ok(catalog),
+            Ok(Err(error)) => last = Some(format!("as user {user}: {error}")),
+            Err(_) => last = Some(format!("as user {user}: no answer within {} s", FIRST_LOOK.as_secs())),
+        }
+    }
+    let why = last.unwrap_or_default();
+    Err(Failure::failed(format_args!("cannot look at the upstream {} {why}", config.upstream)).hint(
+        "is it running, and are host and port right? give a user that may log in, for reading the catalog, in the URL: \
+         postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+    ))
+}
+
+/// Who reads the catalog: who the URL says, else who libpq would take, else the usual superuser.
+fn side_users(config: &Config) -> Vec<String> {
+    if let Some(user) = &config.upstream.user {
+        return vec![user.clone()];
+    }
+    let own = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+    let mut users: Vec<String> = std::env::var("PGUSER").ok().into_iter().chain(own).collect();
+    users.push("postgres".to_owned());
+    users.dedup();
+    users
+}
+
+fn side_connection(config: &Config, upstream: &Upstream, user: &str) -> SideConnection {
+    let mut side = tokio_postgres::Config::new();
+    match &config.upstream.host {
+        Host::Tcp(name) => side.host(name),
+        Host::Unix(directory) => side.host_path(directory),
+    };
+    side.port(config.upstream.port).user(user);
+    if let Some(password) = &config.upstream.password {
+        side.password(password.as_bytes());
+    } else if let Ok(password) = std::env::var("PGPASSWORD") {
+        side.password(password);
+    }
+    side.ssl_mode(match upstream.tls().mode() {
+        tls::SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+        mode if mode.requires_tls() => tokio_postgres::config::SslMode::Require,
+        _ => tokio_postgres::config::SslMode::Prefer,
+    });
+    SideConnection {
+        config: side,
+        dial: Arc::new(Dialer(SideTls::new(upstream.tls().clone()))),
+        limits: crate::catalog::Limits::default(),
+    }
+}
+
+fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log) -> Shared {
+    let identities = config.identities.clone();
+    let options = gate::Options {
+        expiry: config.hold.expiry,
+        expiry_in_transaction: config.hold.expiry_in_transaction,
+        live_max: config.limits.holds as usize,
+        approvers: config.approvers.clone(),
+        shared_roles: config.shared_roles.clone(),
+        ..gate::Options::default()
+    };
+    let recorder = proxy::recorder(log.clone());
+    Shared {
+        options: proxy::Options {
+            notice_interval: config.hold.notice_interval,
+            statement_bytes: STATEMENT_BYTES,
+            identity_of: Arc::new(move |role| identities.of_role(role)),
+            run: run_name(),
+        },
+        engine: ArcSwap::from_pointee(engine),
+        catalog,
+        gate: Gate::new(options, recorder),
+        log,
+        sessions: proxy::Sessions::default(),
+    }
+}
+
+/// Tells the sessions of this run from those of others.
+fn run_name() -> String {
+    jiff::Timestamp::now().strftime("%y%m%d%H%M%S").to_string()
+}
+
+fn started_detail(config: &Config) -> serde_json::Value {
+    serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "listen": config.listen.to_string(),
+        "upstream": config.upstream.to_string(),
+        "policies": config.policies.as_ref().map(|path| path.display().to_string()),
+    })
+}
+
+fn announce(config: &Config, listener: &Listener, tls: &ServerTls) {
+    let address = listener.tcp_address().map_or_else(|| config.listen.to_string(), |address| address.to_string());
+    eprintln!("pgsluice listens on {address} in front of {}", config.upstream);
+    eprintln!("  data directory   {}", config.data.display());
+    eprintln!("  TLS certificate  SHA-256 {}", tls.fingerprint());
+    match &config.policies {
+        Some(directory) => eprintln!("  policies         {}", directory.display()),
+        None => eprintln!("  policies         the shipped default: reads flow, destruction waits"),
+    }
+}
+
+fn control_of(config: &Config, shared: &Arc<Shared>) -> Result<control::Server, Failure> {
+    let (for_status, for_sessions) = (Arc::clone(shared), shared.sessions.clone());
+    let started = jiff::Timestamp::now();
+    let listen = config.listen.to_string();
+    let state = control::State {
+        gate: shared.gate.clone(),
+        status: Arc::new(move || {
+            serde_json::json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "started_at": started.to_string(),
+                "listen": listen,
+                "sessions": for_status.sessions.count(),
+                "holds": for_status.gate.list().len(),
+                "audit_failed": for_status.log.failed(),
+            })
+        }),
+        sessions: Arc::new(move || {
+            // A view has no map with keys that are not strings, so it is always JSON.
+            for_sessions.list().iter().filter_map(|view| serde_json::to_value(view).ok()).collect()
+        }),
+    };
+    control::Server::bind(&config.data, state).map_err(|error| Failure::failed(&error).hint(error.hint()))
 }

@@ -38,6 +38,7 @@ struct Inner {
     identity_type: EntityTypeName,
     object_type: EntityTypeName,
     version: u64,
+    reads_transaction: bool,
 }
 
 impl Engine {
@@ -67,6 +68,7 @@ impl Engine {
             hash.update((source.text.len() as u64).to_be_bytes());
             hash.update(&source.text);
         }
+        let reads_transaction = checked.policies.policies().any(|policy| policy.to_string().contains("in_transaction"));
         let digest = hash.finalize();
         let mut first = [0; 8];
         first.copy_from_slice(&digest[..8]);
@@ -78,6 +80,7 @@ impl Engine {
                 identity_type: name_of_type("Identity"),
                 object_type: name_of_type("Object"),
                 version: u64::from_be_bytes(first),
+                reads_transaction,
             }),
         })
     }
@@ -92,6 +95,13 @@ impl Engine {
     #[must_use]
     pub fn policy_count(&self) -> usize {
         self.inner.checked.order.len()
+    }
+
+    /// Whether any policy looks at whether a transaction block is open. Where none does, a verdict holds in
+    /// and outside of one.
+    #[must_use]
+    pub fn reads_transaction(&self) -> bool {
+        self.inner.reads_transaction
     }
 
     /// What is suspicious about the policies, but no error.

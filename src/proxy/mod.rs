@@ -1,23 +1,100 @@
 //! The data path: listener, login, sessions and the relay.
 //!
 //! The way in: [`listener`] accepts a socket, [`entry`] takes it through startup and TLS and logs the client in
-//! upstream with its own credentials, and hands over a [`LoggedIn`].
+//! upstream with its own credentials, and hands over a [`LoggedIn`]; [`connection`] makes a session of it.
+//!
+//! A session is one client connection and its one upstream connection, driven by one task
+//! ([`relay`]). What the client says goes message by message through [`client_side`], what the server says
+//! through [`server_side`]; [`decide`] turns a text into a decision; [`admission`] is the wait for a person and for
+//! the log. The bytes that leave are the bytes that came ([`pipe`]).
 
+mod admission;
 mod authenticate;
 pub mod cancel;
+mod client_side;
+mod connection;
 pub mod conninfo;
+mod decide;
 pub mod entry;
 mod frames;
+mod gate_records;
+mod held;
 pub mod listener;
 pub mod login;
+mod names;
 pub mod parameters;
+mod pending;
+mod pipe;
+mod refusal;
+mod registry;
+mod relay;
+mod rules;
+mod server_side;
+mod session;
+mod settings;
 mod startup;
 pub mod stream;
 pub mod tls;
 pub mod upstream;
+mod values;
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::audit::Log;
+use crate::catalog::Catalog;
+use crate::gate::Gate;
+use crate::policy::{Engine, Identity};
+
+pub use connection::serve;
 pub use entry::{Entered, Entry, EntryError, EntryLimits};
+pub use gate_records::recorder;
 pub use listener::{ListenAddress, Listener, ListenerLimits};
 pub use login::{LoggedIn, LoginError};
+pub use registry::{SessionView, Sessions};
+pub use rules::PolicyRules;
 pub use stream::{Peer, Stream};
 pub use upstream::Upstream;
+
+/// What all sessions of a proxy share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What may be chosen.
+    pub options: Options,
+    /// The policy in force.
+    pub engine: ArcSwap<Engine>,
+    /// What is known of the databases.
+    pub catalog: Catalog,
+    /// Where statements wait.
+    pub gate: Gate,
+    /// Where everything is recorded.
+    pub log: Log,
+    /// Who is here.
+    pub sessions: Sessions,
+}
+
+/// What may be chosen.
+#[derive(Clone)]
+pub struct Options {
+    /// How often the client of a held statement is told that it still waits.
+    pub notice_interval: Duration,
+    /// The longest message, in bytes, that is looked at and can be held.
+    pub statement_bytes: usize,
+    /// Who logs in with a role.
+    pub identity_of: Arc<dyn Fn(&str) -> Identity + Send + Sync>,
+    /// Tells the sessions of this run of the proxy from those of others: a part of their ids.
+    pub run: String,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("notice_interval", &self.notice_interval)
+            .field("statement_bytes", &self.statement_bytes)
+            .field("run", &self.run)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,656 @@
+//! What the client says, message by message.
+//!
+//! Every frame is looked at in every state, COPY included: a query behind the end of a COPY in the same packet is a
+//! query. What a message means is decided before the next one is read.
+
+use std::sync::Arc;
+
+use super::admission::{self, Admission};
+use super::decide::{DataNature, Decision, Sequel, TransactionNature, judge_effect, judge_unknown};
+use super::held;
+use super::names::{Lifetime, Portal, PortalState, Prepared};
+use super::pending::{Pending, Reply, Unit, Written};
+use super::pipe::{LOADED_BYTES, Pipe};
+use super::refusal::{Planted, Refusal};
+use super::session::{CopyState, Meaning, Session, Skipping, Stage};
+use crate::audit::{Record, RecordKind};
+use crate::policy::Outcome;
+use crate::sql::{Action, Effect, Object, ObjectKind};
+use crate::wire::backend::TransactionStatus;
+use crate::wire::frontend::{self, Bind, Execute, FunctionCall, Named, Parse, Query, Target, significant};
+use crate::wire::{DecodeError, FrameError, FrontendTag, Header};
+
+/// What becomes of a client's message.
+#[derive(Debug)]
+enum Step {
+    /// It goes on as it came.
+    Forward,
+    /// This goes instead.
+    Replace(Vec<u8>),
+    /// It stays at the head until something has happened, or the session is over.
+    Wait,
+}
+
+/// A statement about to go upstream.
+pub(super) struct Passage<'a> {
+    /// Which message carries it.
+    pub(super) carrier: Carrier<'a>,
+    /// Its SQL, where it has any.
+    pub(super) sql: Option<&'a [u8]>,
+    /// The Bind message with its values.
+    pub(super) bind: Option<&'a [u8]>,
+    /// The types of the values, as far as known.
+    pub(super) types: &'a [u32],
+}
+
+/// The message that carries a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier<'a> {
+    /// `Query`.
+    Query,
+    /// `Bind`: planning it may already run code.
+    Bind {
+        /// The portal it makes.
+        portal: &'a [u8],
+    },
+    /// `Execute`.
+    Execute {
+        /// The portal it runs.
+        portal: &'a [u8],
+    },
+    /// `FunctionCall`.
+    FunctionCall,
+}
+
+impl Session {
+    /// Deals with all that the client has sent, as far as it may be read.
+    pub(super) fn read_client(&mut self) {
+        let mut pipe = std::mem::replace(&mut self.to_server, Pipe::new());
+        while self.reads_client() && pipe.unsent() < 4 * LOADED_BYTES {
+            let bytes = pipe.undecided();
+            let header = match Header::frontend(bytes) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(error) => {
+                    self.violated(&error);
+                    break;
+                }
+            };
+            let step = match header.body(bytes) {
+                Some(body) => self.client_message(header.tag(), body),
+                None => match self
+                    .client_message_in_part(header, &bytes[crate::wire::frame::HEADER_BYTES.min(bytes.len())..])
+                {
+                    Some(step) => step,
+                    None => {
+                        pipe.reserve(header.total());
+                        break;
+                    }
+                },
+            };
+            match step {
+                Step::Forward => pipe.forward(header.total()),
+                Step::Replace(bytes) => {
+                    pipe.discard(header.total());
+                    pipe.insert(&bytes);
+                }
+                Step::Wait => break,
+            }
+        }
+        self.to_server = pipe;
+    }
+
+    fn violated(&mut self, error: &FrameError) {
+        self.fail("08P01", &error.to_string());
+    }
+
+    fn malformed(&mut self, tag: FrontendTag, error: DecodeError) -> Step {
+        self.fail("08P01", &format!("invalid {} message: {error}", tag.name()));
+        Step::Wait
+    }
+
+    /// A message of which the end is not here. `None`: it has to be seen whole first.
+    fn client_message_in_part(&mut self, header: Header, begun: &[u8]) -> Option<Step> {
+        let tag = FrontendTag::from_byte(header.tag())?;
+        match tag {
+            FrontendTag::CopyData => Some(self.client_message(header.tag(), &[])),
+            FrontendTag::Bind if header.total() > LOADED_BYTES => {
+                let names = frontend::bind_names(begun)?;
+                match self.bind_without_values(names.portal, names.statement) {
+                    Some(step) => Some(step),
+                    None => self.too_long(header, tag),
+                }
+            }
+            FrontendTag::Query | FrontendTag::Parse | FrontendTag::FunctionCall if header.total() > LOADED_BYTES => {
+                self.too_long(header, tag)
+            }
+            _ => None,
+        }
+    }
+
+    /// Deals with a message that is too long to be kept until a person has decided. `None`: it is not.
+    fn too_long(&mut self, header: Header, tag: FrontendTag) -> Option<Step> {
+        let limit = self.shared.options.statement_bytes;
+        if header.total() <= limit {
+            return None;
+        }
+        let reason = format!("it has {} bytes, and more than {limit} are not looked at", header.total());
+        let decision = self.decide_with(|_, around| judge_unknown(&reason, around));
+        if decision.verdict.outcome == Outcome::Pass && tag != FrontendTag::Parse {
+            let decision = Arc::new(decision);
+            let carrier = match tag {
+                FrontendTag::Query => Carrier::Query,
+                FrontendTag::FunctionCall => Carrier::FunctionCall,
+                _ => Carrier::Bind { portal: b"" },
+            };
+            let passage = Passage { carrier, sql: None, bind: None, types: &[] };
+            return Some(self.pass(&passage, &decision));
+        }
+        let carrier = if tag == FrontendTag::Query { Carrier::Query } else { Carrier::Bind { portal: b"" } };
+        let passage = Passage { carrier, sql: None, bind: None, types: &[] };
+        Some(self.refuse(&passage, &decision, Refusal::too_long(header.total(), limit)))
+    }
+
+    fn client_message(&mut self, byte: u8, body: &[u8]) -> Step {
+        let Some(tag) = FrontendTag::from_byte(byte) else {
+            self.fail("08P01", &format!("invalid frontend message type {byte}"));
+            return Step::Wait;
+        };
+        if self.copy == CopyState::In && !taken_during_copy(tag) {
+            self.fail("08P01", &format!("unexpected message type 0x{byte:02X} during COPY from stdin"));
+            return Step::Wait;
+        }
+        if self.skipping == Skipping::ToSync && !matches!(tag, FrontendTag::Sync | FrontendTag::Terminate) {
+            return self.skip();
+        }
+        self.segment_is_open |= is_extended(tag);
+        let result = match tag {
+            FrontendTag::Query => self.query(body),
+            FrontendTag::Parse => self.parse(body),
+            FrontendTag::Bind => self.bind(body),
+            FrontendTag::Execute => self.execute(body),
+            FrontendTag::Describe => self.describe(body),
+            FrontendTag::Close => self.close(body),
+            FrontendTag::FunctionCall => self.function_call(body),
+            FrontendTag::Sync => frontend::check_empty(body).map(|()| self.sync()),
+            FrontendTag::Flush => frontend::check_empty(body).map(|()| Step::Forward),
+            FrontendTag::CopyDone => frontend::check_empty(body).map(|()| self.copy_ends()),
+            FrontendTag::CopyFail => Ok(self.copy_ends()),
+            FrontendTag::CopyData => Ok(Step::Forward),
+            FrontendTag::Terminate => {
+                self.client_ended = true;
+                Ok(Step::Forward)
+            }
+        };
+        result.unwrap_or_else(|error| self.malformed(tag, error))
+    }
+
+    /// The server would throw this away: it waits for a Sync since an error.
+    fn skip(&mut self) -> Step {
+        if matches!(self.stage, Stage::Admitted { .. }) {
+            self.stage = Stage::Reading;
+        }
+        Step::Replace(Vec::new())
+    }
+
+    fn sync(&mut self) -> Step {
+        self.skipping = Skipping::No;
+        self.segment_is_open = false;
+        if self.copy == CopyState::None {
+            self.unanswered.push(Pending::Sync);
+            self.segment += 1;
+        }
+        Step::Forward
+    }
+
+    fn copy_ends(&mut self) -> Step {
+        if self.copy == CopyState::In {
+            self.copy = CopyState::None;
+        } else if !self.unanswered.is_empty() {
+            self.unanswered.push(Pending::CopyEnd);
+        }
+        Step::Forward
+    }
+
+    fn query(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
+        let sql = Query::decode(body)?.sql;
+        let passage = Passage { carrier: Carrier::Query, sql: Some(sql), bind: None, types: &[] };
+        if let Some(step) = self.after_wait(&passage) {
+            return Ok(step);
+        }
+        let Some(decision) = self.decision_on(sql) else {
+            return Ok(Step::Wait);
+        };
+        if let Some((name, value)) = decision.own_setting() {
+            return Ok(match self.own_setting(name, value) {
+                Ok(()) => self.say_set_ourselves(&decision),
+                Err(refusal) => self.refuse(&passage, &decision, refusal),
+            });
+        }
+        Ok(self.rule(&passage, &decision))
+    }
+
+    /// Decides on a text; `None` when answers have to be awaited first.
+    fn decision_on(&mut self, sql: &[u8]) -> Option<Arc<Decision>> {
+        if self.meaning == Meaning::DependsOnAnswers {
+            if self.unanswered.will_be_answered() {
+                self.stage = Stage::Quieting;
+                return None;
+            }
+            let reason = "it stands behind a statement that may change how it is read, without a Sync between them";
+            return Some(Arc::new(self.decide_with(|_, around| judge_unknown(reason, around))));
+        }
+        Some(self.decide_with(|decider, around| decider.decide(sql, around)))
+    }
+
+    fn parse(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
+        let message = Parse::decode(body)?;
+        let name = significant(message.name);
+        let Some(decision) = self.decision_on(message.sql) else {
+            return Ok(Step::Wait);
+        };
+        let own = decision.own_setting().is_some();
+        let prepared = Arc::new(Prepared {
+            text: message.sql.into(),
+            parameter_types: message.parameter_types.iter().collect::<Vec<_>>().into(),
+            described_types: std::sync::OnceLock::new(),
+            decision,
+            segment: self.segment,
+        });
+        let previous = self.statements.insert(name, prepared);
+        self.unanswered.push(Pending::Parse { name: name.into(), previous });
+        if own {
+            // The server prepares an empty statement in its place; the setting is ours.
+            let mut bytes = Vec::new();
+            crate::wire::encode::parse(&mut bytes, message.name, b"");
+            return Ok(Step::Replace(bytes));
+        }
+        Ok(Step::Forward)
+    }
+
+    fn bind(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
+        let message = Bind::decode(body)?;
+        let (portal, statement) = (significant(message.portal), significant(message.statement));
+        let Some((prepared, decision)) = self.prepared_for_bind(statement) else {
+            return Ok(Step::Wait);
+        };
+        let sql = prepared.as_ref().map(|prepared| Arc::clone(&prepared.text));
+        let types = prepared.as_ref().map(|prepared| prepared.types().to_vec()).unwrap_or_default();
+        let passage =
+            Passage { carrier: Carrier::Bind { portal }, sql: sql.as_deref(), bind: Some(body), types: &types };
+        let state = match self.after_wait(&passage) {
+            Some(Step::Forward) => PortalState::Approved,
+            Some(step) => return Ok(step),
+            None => match decision.verdict.outcome {
+                Outcome::Deny => return Ok(self.rule(&passage, &decision)),
+                Outcome::Hold { .. } if decision.held_at_bind() => return Ok(self.rule(&passage, &decision)),
+                Outcome::Hold { .. } => PortalState::NeedsApproval,
+                Outcome::Pass => PortalState::Open,
+            },
+        };
+        self.open_portal(portal, prepared, decision, Some(body.into()), state);
+        Ok(Step::Forward)
+    }
+
+    /// A Bind whose values are still on their way: it may stream through if it passes whatever they are.
+    fn bind_without_values(&mut self, portal: &[u8], statement: &[u8]) -> Option<Step> {
+        let (portal, statement) = (significant(portal), significant(statement));
+        let Some((prepared, decision)) = self.prepared_for_bind(statement) else {
+            return Some(Step::Wait);
+        };
+        if decision.verdict.outcome != Outcome::Pass {
+            return None;
+        }
+        self.open_portal(portal, prepared, decision, None, PortalState::Open);
+        Some(Step::Forward)
+    }
+
+    fn open_portal(
+        &mut self,
+        name: &[u8],
+        prepared: Option<Arc<Prepared>>,
+        decision: Arc<Decision>,
+        bind: Option<Arc<[u8]>>,
+        state: PortalState,
+    ) {
+        let record = self.approved_at_bind.take();
+        let portal = Portal { prepared, decision, bind, state, record, lifetime: Lifetime::Transaction };
+        let previous = self.portals.insert(name, portal);
+        self.unanswered.push(Pending::Bind { name: name.into(), previous });
+    }
+
+    /// The statement a Bind names and the decision on it; `None` when answers have to be awaited first.
+    #[expect(clippy::type_complexity, reason = "a statement that may be unknown, and a decision that never is")]
+    fn prepared_for_bind(&mut self, name: &[u8]) -> Option<(Option<Arc<Prepared>>, Arc<Decision>)> {
+        let known = self.statements.find(name).cloned();
+        let unsettled = self.meaning == Meaning::DependsOnAnswers
+            || known.as_ref().is_some_and(|prepared| self.is_still_being_prepared(name, prepared));
+        if unsettled && self.unanswered.will_be_answered() {
+            self.stage = Stage::Quieting;
+            return None;
+        }
+        let Some(prepared) = known.filter(|_| !unsettled) else {
+            let reason = format!("the prepared statement \"{}\" is not one we saw being made", name.escape_ascii());
+            return Some((None, Arc::new(self.decide_with(|_, around| judge_unknown(&reason, around)))));
+        };
+        let decision = self.renewed(&prepared.decision, &prepared.text);
+        Some((Some(prepared), decision))
+    }
+
+    /// Whether its Parse is unanswered and a Sync stands behind it: then the name may still mean what it meant before.
+    fn is_still_being_prepared(&self, name: &[u8], prepared: &Prepared) -> bool {
+        prepared.segment != self.segment
+            && self
+                .unanswered
+                .iter()
+                .any(|pending| matches!(pending, Pending::Parse { name: each, .. } if **each == *name))
+    }
+
+    /// The decision, made again if what it rests on has changed.
+    pub(super) fn renewed(&mut self, decision: &Arc<Decision>, text: &[u8]) -> Arc<Decision> {
+        if self.is_current(decision) {
+            return Arc::clone(decision);
+        }
+        if text.is_empty() {
+            let statements: Vec<_> = decision.parts.iter().map(|part| part.statement.clone()).collect();
+            return Arc::new(self.decide_with(|_, around| super::decide::judge(&statements, around)));
+        }
+        self.decide_with(|decider, around| decider.decide(text, around))
+    }
+
+    fn execute(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
+        let message = Execute::decode(body)?;
+        let name = significant(message.portal);
+        if self.meaning == Meaning::DependsOnAnswers && self.unanswered.will_be_answered() {
+            self.stage = Stage::Quieting;
+            return Ok(Step::Wait);
+        }
+        let Some(portal) = self.portals.find(name).cloned() else {
+            let passage = Passage { carrier: Carrier::Execute { portal: name }, sql: None, bind: None, types: &[] };
+            if let Some(step) = self.after_wait(&passage) {
+                return Ok(step);
+            }
+            let reason = format!("the portal \"{}\" is not one we saw being made", name.escape_ascii());
+            let decision = Arc::new(self.decide_with(|_, around| judge_unknown(&reason, around)));
+            return Ok(self.rule(&passage, &decision));
+        };
+        let types = portal.prepared.as_ref().map(|prepared| prepared.types().to_vec()).unwrap_or_default();
+        let passage = Passage {
+            carrier: Carrier::Execute { portal: name },
+            sql: portal.prepared.as_ref().map(|prepared| &*prepared.text),
+            bind: portal.bind.as_deref(),
+            types: &types,
+        };
+        if let Some(step) = self.after_wait(&passage) {
+            return Ok(step);
+        }
+        if let Some((name, value)) = portal.decision.own_setting() {
+            return Ok(match self.own_setting(name, value) {
+                Ok(()) => {
+                    self.push_own_set(&portal.decision, Pending::Execute);
+                    Step::Forward
+                }
+                Err(refusal) => self.refuse(&passage, &portal.decision, refusal),
+            });
+        }
+        Ok(match portal.state {
+            PortalState::Approved => self.go(&passage, &portal.decision, portal.record.clone(), Written::Before),
+            PortalState::Open => self.pass(&passage, &portal.decision),
+            PortalState::NeedsApproval => {
+                let text = portal.prepared.as_ref().map(|prepared| Arc::clone(&prepared.text)).unwrap_or_default();
+                let decision = self.renewed(&portal.decision, &text);
+                self.rule(&passage, &decision)
+            }
+        })
+    }
+
+    fn describe(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
+        let message = Named::decode(body)?;
+        let prepared = match message.target {
+            Target::Statement => self.statements.find(significant(message.name)).cloned(),
+            Target::Portal => None,
+        };
+        self.unanswered.push(Pending::Describe(prepared));
+        Ok(Step::Forward)
+    }
+
+    fn close(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
+        let message = Named::decode(body)?;
+        let name = significant(message.name);
+        let pending = match message.target {
+            Target::Statement => Pending::CloseStatement { name: name.into(), previous: self.statements.remove(name) },
+            Target::Portal => Pending::ClosePortal { name: name.into(), previous: self.portals.remove(name) },
+        };
+        self.unanswered.push(pending);
+        Ok(Step::Forward)
+    }
+
+    fn function_call(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
+        let message = FunctionCall::decode(body)?;
+        let passage = Passage { carrier: Carrier::FunctionCall, sql: None, bind: None, types: &[] };
+        if let Some(step) = self.after_wait(&passage) {
+            return Ok(step);
+        }
+        let effect = Effect::new(Action::Execute, Object::new(ObjectKind::Function, format!("oid {}", message.oid)));
+        let reason = format!("calls the function with OID {} by the fast path, which carries no SQL", message.oid);
+        let decision = self.decide_with(|_, around| {
+            judge_effect("FunctionCall", crate::policy::Carrier::FunctionCall, effect, reason, around)
+        });
+        Ok(self.rule(&passage, &Arc::new(decision)))
+    }
+
+    /// If the message at the head has been waited for: what becomes of it.
+    fn after_wait(&mut self, passage: &Passage<'_>) -> Option<Step> {
+        if !matches!(self.stage, Stage::Admitted { .. }) {
+            return None;
+        }
+        let Stage::Admitted { admission, decision } = std::mem::replace(&mut self.stage, Stage::Reading) else {
+            return None;
+        };
+        Some(match admission {
+            Admission::Refused(refusal) => self.refuse(passage, &decision, refusal),
+            Admission::Granted { record, .. } => self.granted(passage, &decision, record),
+        })
+    }
+
+    /// An approved or recorded statement goes, unless it has become another one meanwhile.
+    fn granted(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>, record: Option<Box<Record>>) -> Step {
+        if let Some(sql) = passage.sql.filter(|_| !self.is_current(decision)) {
+            let now = self.renewed(decision, sql);
+            if now.effects != decision.effects || now.verdict.outcome == Outcome::Deny {
+                if let Some(record) = record {
+                    self.report_not_run(&record);
+                }
+                return self.rule(passage, &now);
+            }
+        }
+        self.go(passage, decision, record, Written::Before)
+    }
+
+    /// Does what the policy says.
+    fn rule(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>) -> Step {
+        match decision.verdict.outcome {
+            Outcome::Pass => self.pass(passage, decision),
+            Outcome::Deny => {
+                let refusal = Refusal::by_policy(&decision.command, &decision.verdict.policy, &decision.all_reasons());
+                self.refuse(passage, decision, refusal)
+            }
+            Outcome::Hold { needs } => {
+                let held = held::hold_of(self, passage, decision, needs);
+                let record = self.intent(passage, decision);
+                let underway = admission::hold(Arc::clone(&self.shared), held, record);
+                self.wait_for(underway, Arc::clone(decision));
+                Step::Wait
+            }
+        }
+    }
+
+    /// Lets a statement go as soon as the log allows.
+    fn pass(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>) -> Step {
+        if let Some(error) = self.shared.log.failed() {
+            return self.refuse(passage, decision, Refusal::log_failed(&error));
+        }
+        let record = self.intent(passage, decision);
+        if self.must_be_durable_first(decision) {
+            let underway = admission::record_first(Arc::clone(&self.shared), record);
+            self.wait_for(underway, Arc::clone(decision));
+            return Step::Wait;
+        }
+        if decision.nature.data != DataNature::Reads {
+            self.changes_unsettled = true;
+            self.append((*record).clone());
+            return self.go(passage, decision, Some(record), Written::Before);
+        }
+        self.go(passage, decision, Some(record), Written::AtTheEnd)
+    }
+
+    /// Whether the record has to be on disk before the statement leaves: it changes something outside a
+    /// transaction, reaches outside of one, or may commit one that has changes.
+    fn must_be_durable_first(&self, decision: &Decision) -> bool {
+        let in_block = self.transaction != TransactionStatus::Idle
+            && !self.unanswered.any_unit(|unit| unit.decision.nature.transaction == TransactionNature::Ends);
+        match decision.nature.data {
+            DataNature::RunsCode => true,
+            DataNature::Changes => !in_block,
+            DataNature::Reads => decision.nature.transaction == TransactionNature::Ends && self.changes_unsettled,
+        }
+    }
+
+    /// The statement goes upstream with the message at the head.
+    fn go(
+        &mut self,
+        passage: &Passage<'_>,
+        decision: &Arc<Decision>,
+        record: Option<Box<Record>>,
+        written: Written,
+    ) -> Step {
+        if decision.nature.transaction == TransactionNature::Ends && decision.nature.data == DataNature::Reads {
+            self.changes_unsettled = false;
+        }
+        self.after(decision);
+        let unit = Unit { written, ..unit_of(decision, record, Reply::Server) };
+        match passage.carrier {
+            Carrier::Query => self.unanswered.push(Pending::Query(unit)),
+            Carrier::FunctionCall => self.unanswered.push(Pending::FunctionCall(unit)),
+            Carrier::Execute { portal } => {
+                if let Some(portal) = self.portals.find_mut(portal) {
+                    portal.state = PortalState::Open;
+                }
+                self.unanswered.push(Pending::Execute(unit));
+            }
+            // Its effect may come with the planning, or with the Execute that follows: one record for both.
+            Carrier::Bind { .. } => self.approved_at_bind = unit.record,
+        }
+        Step::Forward
+    }
+
+    /// Puts a message in the place of a refused one that the server must reject.
+    fn refuse(&mut self, passage: &Passage<'_>, decision: &Decision, refusal: Refusal) -> Step {
+        let mut record = self.intent(passage, decision);
+        record.verdict = Some(if refusal.sqlstate == "42501" { "deny".into() } else { "failed".into() });
+        record.sqlstate = Some(refusal.sqlstate.into());
+        record.reason = Some(refusal.message.as_str().into());
+        self.append(*record);
+        if self.skipping == Skipping::ToSync {
+            return Step::Replace(Vec::new());
+        }
+        let planted = Planted::new(refusal);
+        Step::Replace(match passage.carrier {
+            Carrier::Query | Carrier::FunctionCall => {
+                let bytes = planted.query();
+                self.unanswered.push(Pending::RefusedQuery(planted));
+                bytes
+            }
+            Carrier::Bind { .. } | Carrier::Execute { .. } => {
+                let bytes = planted.parse();
+                self.unanswered.push(Pending::Refused(planted));
+                bytes
+            }
+        })
+    }
+
+    /// The record of what a statement is about to do.
+    pub(super) fn intent(&mut self, passage: &Passage<'_>, decision: &Decision) -> Box<Record> {
+        self.statement_count += 1;
+        let mut record = self.record(RecordKind::Intent);
+        record.statement = Some(self.statement_count);
+        record.sql = Some(match passage.sql {
+            Some(sql) => super::values::text_of(sql).into(),
+            None => decision.command.as_str().into(),
+        });
+        record.params = passage.bind.and_then(|bind| super::values::texts(bind, passage.types));
+        record.actions = Some(Arc::clone(&decision.effects));
+        record.verdict = Some(decision.verdict.outcome.as_str().into());
+        if decision.verdict.outcome != Outcome::Pass {
+            record.policy = Some(decision.verdict.policy.as_str().into());
+        }
+        record
+    }
+
+    /// One of the proxy's own settings.
+    fn own_setting(&mut self, name: &str, value: Option<&str>) -> Result<(), Refusal> {
+        match (name, value) {
+            ("pgsluice.reason", reason) => {
+                self.claimed_reason =
+                    reason.filter(|reason| !reason.is_empty()).map(|reason| reason.chars().take(1_000).collect());
+                Ok(())
+            }
+            ("pgsluice.wait", Some("inline") | None) => Ok(()),
+            _ => Err(Refusal::own_setting(name)),
+        }
+    }
+
+    /// Has the server answer an empty query, and says `SET` in its place.
+    fn say_set_ourselves(&mut self, decision: &Arc<Decision>) -> Step {
+        self.push_own_set(decision, Pending::Query);
+        let mut bytes = Vec::new();
+        crate::wire::encode::query(&mut bytes, "");
+        Step::Replace(bytes)
+    }
+
+    fn push_own_set(&mut self, decision: &Arc<Decision>, pending: impl FnOnce(Unit) -> Pending) {
+        let unit = unit_of(decision, None, Reply::OwnSet);
+        self.unanswered.push(pending(unit));
+    }
+
+    /// Whether the next messages depend on what this one does.
+    fn after(&mut self, decision: &Decision) {
+        if decision.nature.sequel != Sequel::Same {
+            self.meaning = Meaning::DependsOnAnswers;
+        }
+    }
+}
+
+fn unit_of(decision: &Arc<Decision>, record: Option<Box<Record>>, reply: Reply) -> Unit {
+    Unit {
+        decision: Arc::clone(decision),
+        record,
+        written: Written::AtTheEnd,
+        started: std::time::Instant::now(),
+        rows: None,
+        tag: None,
+        sqlstate: None,
+        reply,
+    }
+}
+
+/// Messages after which an error makes the server skip to the next Sync.
+const fn is_extended(tag: FrontendTag) -> bool {
+    matches!(
+        tag,
+        FrontendTag::Parse | FrontendTag::Bind | FrontendTag::Execute | FrontendTag::Describe | FrontendTag::Close
+    )
+}
+
+/// What the server takes while it takes COPY data.
+const fn taken_during_copy(tag: FrontendTag) -> bool {
+    matches!(
+        tag,
+        FrontendTag::CopyData
+            | FrontendTag::CopyDone
+            | FrontendTag::CopyFail
+            | FrontendTag::Sync
+            | FrontendTag::Flush
+            | FrontendTag::Terminate
+    )
+}

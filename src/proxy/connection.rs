@@ -1,0 +1,163 @@
+//! From a login to a session, and from a session to its end in the log.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use super::admission::Underway;
+use super::decide::Decider;
+use super::login::LoggedIn;
+use super::names::Namespace;
+use super::pending::Unanswered;
+use super::pipe::Pipe;
+use super::relay::{self, Ended, Signals};
+use super::session::{CopyState, Meaning, Session, SessionIdentity, Skipping, Stage, lexer_settings};
+use super::settings::FollowedSearchPath;
+use super::{SessionView, Shared};
+use crate::audit::{Record, RecordKind};
+use crate::blast::{Facts, NameContext, SearchPath};
+use crate::sql::settings::ServerEncoding;
+use crate::wire::backend::TransactionStatus;
+
+/// Numbers the sessions of this process.
+static SESSIONS: AtomicU64 = AtomicU64::new(1);
+
+/// Runs the session of a client that has logged in, until it ends.
+pub async fn serve(shared: Arc<Shared>, mut login: Box<LoggedIn>, stop: watch::Receiver<bool>) {
+    // Facts are kept fresh while somebody is here; the first look is taken before the client may say anything.
+    let _fresh = shared.catalog.watch(&login.database);
+    let facts = match shared.catalog.refresh(&login.database).await {
+        Ok(facts) => Some(facts),
+        Err(error) => {
+            tracing::warn!(database = %login.database, %error, "statements that name anything will wait for approval");
+            None
+        }
+    };
+    let who = identity_of(&shared, &login);
+    let _listed = shared.sessions.enter(SessionView::of(&who, &login));
+    if shared.log.append(start_record(&who, &login)).await.is_err() {
+        // The first statement is refused with the reason.
+        tracing::error!(session = %who.id, "the audit log cannot be written");
+    }
+    let mut session = session_of(Arc::clone(&shared), who.clone(), &mut login, facts.as_deref());
+    let signals = Signals { cancel: login.cancel.take(), stop };
+    let ended = relay::run(&mut session, &mut login.client, &mut login.upstream, signals).await;
+    finish(session, &who, ended).await;
+}
+
+fn identity_of(shared: &Shared, login: &LoggedIn) -> SessionIdentity {
+    let identity = Arc::new((shared.options.identity_of)(&login.user));
+    let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
+    SessionIdentity {
+        id: format!("s-{}-{number}", shared.options.run).into(),
+        name: identity.name.as_str().into(),
+        identity,
+        role: login.user.clone(),
+        database: login.database.as_str().into(),
+        client_address: login.client.peer().to_string(),
+        application_name: login.application_name().unwrap_or_default().to_owned(),
+    }
+}
+
+fn start_record(who: &SessionIdentity, login: &LoggedIn) -> Record {
+    let mut record = Record::new(RecordKind::SessionStart);
+    record.session = Some(Arc::clone(&who.id));
+    record.identity = Some(Arc::clone(&who.name));
+    record.database = Some(Arc::clone(&who.database));
+    record.detail = Some(serde_json::json!({
+        "role": who.role,
+        "kind": who.identity.kind.as_str(),
+        "owner": who.identity.owner,
+        "client": who.client_address,
+        "application_name": who.application_name,
+        "tls": login.client.tls().map(|tls| tls.version),
+        "pid": login.pid(),
+    }));
+    record
+}
+
+fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, facts: Option<&Facts>) -> Session {
+    let search_path = FollowedSearchPath::new(login_search_path(login, facts));
+    let reported = |name: &str| login.parameters.get(name).map(String::as_str);
+    let conforming_strings = reported("standard_conforming_strings") == Some("on");
+    let server_encoding = ServerEncoding::from_server_encoding(reported("server_encoding").unwrap_or_default());
+    let lexer = lexer_settings(reported("client_encoding").unwrap_or_default(), conforming_strings, server_encoding);
+    let mut to_client = Pipe::with_bytes(&login.upstream_ahead);
+    to_client.insert(&std::mem::take(&mut login.greeting));
+    to_client.insert(&std::mem::take(&mut login.ready));
+    let claimed_reason = login.settings.iter().find(|setting| setting.name == "pgsluice.reason");
+    Session {
+        names: NameContext {
+            search_path: search_path.current().clone(),
+            role: login.user.clone(),
+            temporary: HashSet::new(),
+            ..NameContext::default()
+        },
+        claimed_reason: claimed_reason.map(|setting| setting.value.clone()),
+        idle_in_transaction_timeout: None,
+        shared,
+        who,
+        stage: Stage::Reading,
+        to_server: Pipe::new(),
+        to_client,
+        decider: Decider::default(),
+        statements: Namespace::new(),
+        portals: Namespace::new(),
+        unanswered: Unanswered::default(),
+        skipping: Skipping::No,
+        segment_is_open: false,
+        approved_at_bind: None,
+        backlog: std::collections::VecDeque::new(),
+        copy: CopyState::None,
+        transaction: TransactionStatus::Idle,
+        changes_unsettled: false,
+        meaning: Meaning::Followed,
+        segment: 0,
+        lexer,
+        conforming_strings,
+        server_encoding,
+        search_path,
+        session_epoch: 0,
+        statement_count: 0,
+        say: Vec::new(),
+        client_ended: false,
+        server_ended: false,
+    }
+}
+
+/// The search path at login: what the server reports, else what was asked for at startup, else the catalog's word.
+fn login_search_path(login: &LoggedIn, facts: Option<&Facts>) -> SearchPath {
+    let asked = login.settings.iter().rev().find(|setting| setting.name == "search_path" && setting.forwarded);
+    let said = login.parameters.get("search_path").or_else(|| asked.map(|setting| &setting.value));
+    match (said, facts) {
+        (Some(value), _) => super::settings::parse(value),
+        (None, Some(facts)) => facts.login_search_path(&login.user).clone(),
+        (None, None) => SearchPath::Unknown,
+    }
+}
+
+/// Writes down what is still to be written.
+async fn finish(mut session: Session, who: &SessionIdentity, ended: Ended) {
+    if let Stage::Admitting { underway, .. } = std::mem::replace(&mut session.stage, Stage::Over) {
+        settle(underway).await;
+    }
+    session.abandon();
+    let log = session.shared.log.clone();
+    let mut record = Record::new(RecordKind::SessionEnd);
+    record.session = Some(Arc::clone(&who.id));
+    record.identity = Some(Arc::clone(&who.name));
+    record.database = Some(Arc::clone(&who.database));
+    record.reason = Some(ended.as_str().into());
+    for record in session.backlog.drain(..).chain([record]) {
+        if log.append(record).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Lets a hold that was told to end do so, with the state and the reason it was told.
+async fn settle(underway: Underway) {
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), underway.future).await;
+}

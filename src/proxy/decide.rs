@@ -1,0 +1,436 @@
+//! From the text of a message to what becomes of it: analysis, names, policy, in that order, remembered by
+//! canonical text.
+//!
+//! What is remembered belongs to one [`Epoch`]: with another policy, other facts about the database, another
+//! search path or role or lexer setting, everything is decided again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::names::{Namespace, Portal, PortalState, Prepared};
+use crate::blast::{self, Facts, NameContext, Resolved};
+use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
+use crate::sql::{self, Action, Effect, LexerSettings, Object, ObjectKind, SessionChange, Statement};
+
+/// How many canonical texts a session remembers.
+const MOST_REMEMBERED: usize = 512;
+/// Canonical texts longer than this are not remembered.
+const LONGEST_REMEMBERED_BYTES: usize = 16 * 1024;
+
+/// What a decision rests on beside the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Epoch {
+    /// The policy's version.
+    pub(super) policy: u64,
+    /// The version of the facts; 0 where there are none.
+    pub(super) facts: u64,
+    /// Whether a transaction block is open, where the policy asks for it.
+    pub(super) in_block: bool,
+    /// Counts the changes of search path, role, temporary relations and lexer settings in this session.
+    pub(super) session: u64,
+}
+
+/// What becomes of a message, and why.
+#[derive(Debug)]
+pub(super) struct Decision {
+    /// The commands, as `DELETE` or `BEGIN; DELETE`.
+    pub(super) command: String,
+    /// Everything it does, by resolved names.
+    pub(super) effects: Arc<[Effect]>,
+    /// Why it is more than a read.
+    pub(super) reasons: Vec<String>,
+    /// The policy's word.
+    pub(super) verdict: Verdict,
+    /// What it does to the session, in order.
+    pub(super) changes: Vec<SessionChange>,
+    /// The statements one by one, for the blast radius and for deciding again.
+    pub(super) parts: Vec<Part>,
+    /// What kind of thing it is to the session.
+    pub(super) nature: Nature,
+    /// What it rests on.
+    pub(super) epoch: Epoch,
+    /// Whether it rests on names of this session as well, so that it may not be remembered by its text.
+    rests_on_names: bool,
+}
+
+/// One statement of a message.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// What the text says.
+    pub(super) statement: Statement,
+    /// What that is here.
+    pub(super) resolved: Resolved,
+}
+
+/// What kind of thing a message is to the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Nature {
+    /// What it does to data.
+    pub(super) data: DataNature,
+    /// What it does to the transaction.
+    pub(super) transaction: TransactionNature,
+    /// What it may do to the meaning of the messages after it.
+    pub(super) sequel: Sequel,
+}
+
+/// What a message does to data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DataNature {
+    /// Nothing but reading, settings and transaction control.
+    Reads,
+    /// It changes something, in the transaction it is in.
+    Changes,
+    /// It may run code, or reach outside the transaction: not even planned before it is decided.
+    RunsCode,
+}
+
+/// What a message does to the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TransactionNature {
+    /// Nothing.
+    None,
+    /// It begins one, or moves inside one.
+    Inside,
+    /// It may end one.
+    Ends,
+}
+
+/// What a message may do to the meaning of the messages after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sequel {
+    /// Nothing.
+    Same,
+    /// Names or settings that we follow change: what comes after it is read when the server has answered.
+    Changed,
+    /// Anything may have changed.
+    Unknown,
+}
+
+impl Decision {
+    /// Whether approval has to come before the statement is even bound.
+    pub(super) fn held_at_bind(&self) -> bool {
+        matches!(self.verdict.outcome, Outcome::Hold { .. }) && self.nature.data == DataNature::RunsCode
+    }
+
+    /// Why it is more than a read, and why it may not simply pass.
+    pub(super) fn all_reasons(&self) -> Vec<String> {
+        let mut reasons = self.reasons.clone();
+        reasons.extend(self.verdict.reasons.iter().filter(|reason| !self.reasons.contains(reason)).cloned());
+        reasons
+    }
+
+    /// Whether the only thing it does is to change one of the proxy's own settings (`SET pgsluice.reason`).
+    pub(super) fn own_setting(&self) -> Option<(&str, Option<&str>)> {
+        match self.changes.as_slice() {
+            [SessionChange::Set { name: Some(name), value, .. }] if name.starts_with("pgsluice.") => {
+                Some((name, value.as_deref()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is needed to decide.
+pub(super) struct Surroundings<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) identity: &'a Identity,
+    pub(super) database: &'a str,
+    pub(super) facts: Option<&'a Facts>,
+    pub(super) names: &'a NameContext,
+    pub(super) lexer: &'a Result<LexerSettings, String>,
+    pub(super) statements: &'a Namespace<Arc<Prepared>>,
+    pub(super) portals: &'a Namespace<Portal>,
+    pub(super) in_block: bool,
+    pub(super) epoch: Epoch,
+}
+
+/// Decides, and remembers what it decided in this session.
+#[derive(Debug, Default)]
+pub(super) struct Decider {
+    remembered: HashMap<Box<str>, Arc<Decision>>,
+    epoch: Epoch,
+}
+
+impl Decider {
+    /// Decides on the text of one message.
+    pub(super) fn decide(&mut self, text: &[u8], around: &Surroundings<'_>) -> Arc<Decision> {
+        if self.epoch != around.epoch {
+            self.remembered.clear();
+            self.epoch = around.epoch;
+        }
+        let settings = match around.lexer {
+            Ok(settings) => settings,
+            Err(reason) => return Arc::new(judge_unknown(reason, around)),
+        };
+        let script = sql::analyze(text, settings);
+        if let Some(decision) = self.remembered.get(script.canonical.as_str()) {
+            return Arc::clone(decision);
+        }
+        let decision = Arc::new(judge(&script.statements, around));
+        let by_text_alone =
+            !decision.rests_on_names && script.statements.iter().all(|statement| !statement.depends_on_literals);
+        if by_text_alone && script.canonical.len() <= LONGEST_REMEMBERED_BYTES {
+            if self.remembered.len() >= MOST_REMEMBERED {
+                self.remembered.clear();
+            }
+            self.remembered.insert(script.canonical.into_boxed_str(), Arc::clone(&decision));
+        }
+        decision
+    }
+}
+
+/// Decides on statements that run as one message.
+pub(super) fn judge(statements: &[Statement], around: &Surroundings<'_>) -> Decision {
+    let mut sum = Sum::default();
+    for statement in statements {
+        sum.add(statement, around);
+    }
+    finish(sum, Carrier::Statement, around)
+}
+
+/// Decides on something that is not SQL, or not readable as such: one effect and its reason.
+pub(super) fn judge_effect(
+    command: &str,
+    carrier: Carrier,
+    effect: Effect,
+    reason: String,
+    around: &Surroundings<'_>,
+) -> Decision {
+    let sum = Sum {
+        commands: vec![command.to_owned()],
+        effects: vec![effect],
+        reasons: vec![reason],
+        changes: vec![SessionChange::Anything],
+        rests_on_names: true,
+        ..Sum::default()
+    };
+    finish(sum, carrier, around)
+}
+
+/// Decides on a message whose meaning we cannot know.
+pub(super) fn judge_unknown(reason: &str, around: &Surroundings<'_>) -> Decision {
+    let effect = Effect::new(Action::Unknown, Object::new(ObjectKind::Other, "")).possible();
+    judge_effect("unknown", Carrier::Statement, effect, reason.to_owned(), around)
+}
+
+/// What the statements of a message do together.
+#[derive(Default)]
+struct Sum {
+    commands: Vec<String>,
+    parts: Vec<Part>,
+    effects: Vec<Effect>,
+    reasons: Vec<String>,
+    changes: Vec<SessionChange>,
+    /// Statements and cursors made earlier in the same message: what running them does.
+    prepared_here: HashMap<String, Vec<Effect>>,
+    cursors_here: HashMap<String, Vec<Effect>>,
+    rests_on_names: bool,
+}
+
+impl Sum {
+    fn add(&mut self, statement: &Statement, around: &Surroundings<'_>) {
+        self.commands.push(statement.command.clone());
+        self.reasons.extend(statement.reasons.iter().cloned());
+        self.resolve(statement, around);
+        for change in &statement.session {
+            self.follow(change, around);
+            self.changes.push(change.clone());
+        }
+    }
+
+    fn resolve(&mut self, statement: &Statement, around: &Surroundings<'_>) {
+        let resolved = resolved(statement, around);
+        self.effects.extend(resolved.effects.iter().cloned());
+        self.reasons.extend(resolved.reasons.iter().cloned());
+        self.parts.push(Part { statement: statement.clone(), resolved });
+    }
+
+    /// Adds what a change of the session's state runs.
+    fn follow(&mut self, change: &SessionChange, around: &Surroundings<'_>) {
+        match change {
+            SessionChange::Prepare { name, body } => {
+                self.rests_on_names = true;
+                self.prepared_here.insert(name.clone(), resolved(body, around).effects);
+            }
+            SessionChange::DeclareCursor { name, body, .. } => {
+                self.rests_on_names = true;
+                self.resolve(body, around);
+                self.cursors_here.insert(name.clone(), Vec::new());
+            }
+            SessionChange::ExecutePrepared(name) => {
+                self.rests_on_names = true;
+                let known = around.statements.find(name.as_bytes());
+                if let Some(effects) = self.prepared_here.get(name) {
+                    self.effects.extend(effects.iter().cloned());
+                } else if let Some(prepared) = known {
+                    self.effects.extend(prepared.decision.effects.iter().cloned());
+                    self.reasons.extend(prepared.decision.reasons.iter().cloned());
+                } else {
+                    self.unknown_name("prepared statement", name);
+                }
+            }
+            SessionChange::FetchCursor(name) => {
+                self.rests_on_names = true;
+                let known = around.portals.find(name.as_bytes());
+                if let Some(effects) = self.cursors_here.get(name) {
+                    self.effects.extend(effects.iter().cloned());
+                } else if let Some(portal) = known {
+                    self.effects.extend(effects_of_fetching(portal));
+                } else {
+                    self.unknown_name("cursor", name);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn unknown_name(&mut self, kind: &str, name: &str) {
+        self.effects.push(Effect::new(Action::Unknown, Object::new(ObjectKind::Other, name)).possible());
+        self.reasons.push(format!("the {kind} {name} was not made where we could see it"));
+    }
+}
+
+/// What fetching from a portal does that was not decided when it was opened.
+fn effects_of_fetching(portal: &Portal) -> Vec<Effect> {
+    match portal.state {
+        PortalState::NeedsApproval => portal.decision.effects.to_vec(),
+        PortalState::Open | PortalState::Approved => {
+            portal.decision.effects.iter().filter(|effect| effect.action == Action::Read).cloned().collect()
+        }
+    }
+}
+
+fn resolved(statement: &Statement, around: &Surroundings<'_>) -> Resolved {
+    match around.facts {
+        Some(facts) => blast::resolve(statement, facts, around.names),
+        None if needs_no_facts(statement) => Resolved { effects: statement.effects.clone(), ..Resolved::default() },
+        None => {
+            let mut effects = statement.effects.clone();
+            effects.push(Effect::new(Action::Unknown, Object::new(ObjectKind::Other, "")).possible());
+            let reason = "what its names stand for cannot be looked up: the side connection to the database is down";
+            Resolved { effects, reasons: vec![reason.to_owned()], ..Resolved::default() }
+        }
+    }
+}
+
+/// Whether the statement names nothing that the catalog could know something of.
+fn needs_no_facts(statement: &Statement) -> bool {
+    statement.functions.is_empty()
+        && statement.operators.is_empty()
+        && statement.types.is_empty()
+        && statement.effects.iter().all(|effect| matches!(effect.action, Action::Set | Action::Transaction))
+}
+
+fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
+    let Sum { commands, parts, mut effects, mut reasons, changes, rests_on_names, .. } = sum;
+    dedup_in_order(&mut effects);
+    dedup_in_order(&mut reasons);
+    let request =
+        Request { database: around.database, effects: &effects, rows: None, in_transaction: around.in_block, carrier };
+    let verdict = around.engine.decide(around.identity, &request);
+    let nature = Nature {
+        data: data_nature(&effects),
+        transaction: transaction_nature(&changes, &effects),
+        sequel: changes.iter().map(sequel).max().unwrap_or(Sequel::Same).max(sequel_of_effects(&effects)),
+    };
+    Decision {
+        command: commands.join("; "),
+        effects: effects.into(),
+        reasons,
+        verdict,
+        changes,
+        parts,
+        nature,
+        epoch: around.epoch,
+        rests_on_names,
+    }
+}
+
+fn dedup_in_order<T: std::hash::Hash + Eq + Clone>(items: &mut Vec<T>) {
+    if items.len() > 1 {
+        let mut seen = std::collections::HashSet::with_capacity(items.len());
+        items.retain(|item| seen.insert(item.clone()));
+    }
+}
+
+fn data_nature(effects: &[Effect]) -> DataNature {
+    let mut nature = DataNature::Reads;
+    for effect in effects {
+        match effect.action {
+            Action::Read | Action::Set | Action::Transaction => {}
+            Action::Lock if effect.harmless => {}
+            Action::Execute | Action::Unknown | Action::Host | Action::Replicate => return DataNature::RunsCode,
+            Action::Lock
+            | Action::Insert
+            | Action::Update
+            | Action::Delete
+            | Action::Truncate
+            | Action::Drop
+            | Action::Alter
+            | Action::Create
+            | Action::Grant
+            | Action::Maintain => nature = DataNature::Changes,
+        }
+    }
+    nature
+}
+
+fn transaction_nature(changes: &[SessionChange], effects: &[Effect]) -> TransactionNature {
+    let mut nature = TransactionNature::None;
+    for change in changes {
+        match change {
+            SessionChange::Commit | SessionChange::Rollback | SessionChange::Anything => {
+                return TransactionNature::Ends;
+            }
+            SessionChange::Begin
+            | SessionChange::Savepoint(_)
+            | SessionChange::RollbackToSavepoint(_)
+            | SessionChange::ReleaseSavepoint(_) => nature = TransactionNature::Inside,
+            _ => {}
+        }
+    }
+    let unclear = |effect: &Effect| match effect.action {
+        Action::Unknown => true,
+        Action::Transaction => !effect.harmless,
+        _ => false,
+    };
+    if effects.iter().any(unclear) { TransactionNature::Ends } else { nature }
+}
+
+/// What one change means to the messages after it.
+fn sequel(change: &SessionChange) -> Sequel {
+    match change {
+        SessionChange::Begin
+        | SessionChange::Commit
+        | SessionChange::Rollback
+        | SessionChange::Savepoint(_)
+        | SessionChange::RollbackToSavepoint(_)
+        | SessionChange::ReleaseSavepoint(_)
+        | SessionChange::ExecutePrepared(_)
+        | SessionChange::FetchCursor(_) => Sequel::Same,
+        SessionChange::Set { name: Some(name), .. } if !is_followed(name) => Sequel::Same,
+        SessionChange::Set { name: None, .. } | SessionChange::Anything => Sequel::Unknown,
+        SessionChange::Reset(Some(name)) if !is_followed(name) => Sequel::Same,
+        SessionChange::Set { .. }
+        | SessionChange::Reset(_)
+        | SessionChange::Prepare { .. }
+        | SessionChange::Deallocate(_)
+        | SessionChange::DeclareCursor { .. }
+        | SessionChange::CloseCursor(_)
+        | SessionChange::Role
+        | SessionChange::Discard(_)
+        | SessionChange::CreateTemporary(_) => Sequel::Changed,
+    }
+}
+
+/// Settings whose value changes how text is read or names are resolved.
+fn is_followed(name: &str) -> bool {
+    matches!(name, "search_path" | "standard_conforming_strings" | "client_encoding" | "backslash_quote" | "role")
+        || name == "session_authorization"
+        || name.starts_with("pgsluice.")
+}
+
+fn sequel_of_effects(effects: &[Effect]) -> Sequel {
+    let seen_through = |effect: &Effect| !matches!(effect.action, Action::Execute | Action::Unknown);
+    if effects.iter().all(seen_through) { Sequel::Same } else { Sequel::Unknown }
+}

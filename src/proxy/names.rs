@@ -1,0 +1,139 @@
+//! The names a session has given: prepared statements and portals.
+//!
+//! SQL `PREPARE` and protocol `Parse` share one namespace, SQL cursors and portals another. What stands here was
+//! seen by us and not refused by the server; a name that does not stand here may still exist upstream (code we did
+//! not see may have made it), so an unknown name is never taken for harmless.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::decide::Decision;
+use crate::audit::Record;
+
+/// How many names of each kind are remembered. A client may make more; those are unknown to us, so they wait.
+const MOST_NAMES: usize = 65_536;
+
+/// A prepared statement.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Its text as the client sent it; empty for one made by SQL `PREPARE` (the body is in the decision).
+    pub(super) text: Arc<[u8]>,
+    /// The parameter types the client gave; zeros where it left them to the server.
+    pub(super) parameter_types: Box<[u32]>,
+    /// The parameter types as the server described them.
+    pub(super) described_types: OnceLock<Box<[u32]>>,
+    /// What is known of it.
+    pub(super) decision: Arc<Decision>,
+    /// In which segment between two Syncs it was sent.
+    pub(super) segment: u64,
+}
+
+impl Prepared {
+    /// The parameter types as far as they are known.
+    pub(super) fn types(&self) -> &[u32] {
+        self.described_types.get().unwrap_or(&self.parameter_types)
+    }
+}
+
+/// A portal: a statement with its values.
+#[derive(Debug, Clone)]
+pub(super) struct Portal {
+    /// The statement it runs; `None` for a cursor made by SQL, and where it is not known.
+    pub(super) prepared: Option<Arc<Prepared>>,
+    /// What was decided for it when it was bound.
+    pub(super) decision: Arc<Decision>,
+    /// The body of its Bind message, kept for the record and for who has to approve it.
+    pub(super) bind: Option<Arc<[u8]>>,
+    /// Where it stands.
+    pub(super) state: PortalState,
+    /// The record of what was approved when it was bound.
+    pub(super) record: Option<Box<Record>>,
+    /// How long it lives.
+    pub(super) lifetime: Lifetime,
+}
+
+/// How long a portal lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// Until the transaction ends.
+    Transaction,
+    /// `WITH HOLD`: until it is closed. What it runs has run when the transaction commits.
+    Session,
+}
+
+/// Where a portal stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PortalState {
+    /// It may run: the policy passes it, or it was approved and has begun.
+    Open,
+    /// It was approved when it was bound, and has not begun.
+    Approved,
+    /// It has to wait at its Execute.
+    NeedsApproval,
+}
+
+/// One namespace.
+#[derive(Debug)]
+pub(super) struct Namespace<T> {
+    unnamed: Option<T>,
+    named: HashMap<Box<[u8]>, T>,
+}
+
+impl<T> Namespace<T> {
+    pub(super) fn new() -> Self {
+        Self { unnamed: None, named: HashMap::new() }
+    }
+
+    /// What a name stands for.
+    pub(super) fn find(&self, name: &[u8]) -> Option<&T> {
+        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
+    }
+
+    /// What a name stands for, to change.
+    pub(super) fn find_mut(&mut self, name: &[u8]) -> Option<&mut T> {
+        if name.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(name) }
+    }
+
+    /// Gives a name, and returns what it stood for.
+    pub(super) fn insert(&mut self, name: &[u8], value: T) -> Option<T> {
+        if name.is_empty() {
+            return self.unnamed.replace(value);
+        }
+        if let Some(present) = self.named.get_mut(name) {
+            return Some(std::mem::replace(present, value));
+        }
+        if self.named.len() < MOST_NAMES {
+            self.named.insert(name.into(), value);
+        }
+        None
+    }
+
+    /// Takes a name away, and returns what it stood for.
+    pub(super) fn remove(&mut self, name: &[u8]) -> Option<T> {
+        if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) }
+    }
+
+    /// Puts back what a failed or skipped message has not changed after all.
+    pub(super) fn restore(&mut self, name: &[u8], previous: Option<T>) {
+        match previous {
+            Some(value) => drop(self.insert(name, value)),
+            None => drop(self.remove(name)),
+        }
+    }
+
+    /// Keeps the names whose value passes the test.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        if self.unnamed.as_ref().is_some_and(|value| !keep(value)) {
+            self.unnamed = None;
+        }
+        self.named.retain(|_, value| keep(value));
+    }
+
+    /// Forgets all names.
+    pub(super) fn clear(&mut self) {
+        self.unnamed = None;
+        if self.named.capacity() > 0 {
+            self.named = HashMap::new();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What has been sent upstream and not been answered: the replies we expect, in order.
+//!
+//! The server answers in order, so each reply belongs to the first entry that can have it. An error in the
+//! extended protocol answers everything up to the next Sync at once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::decide::Decision;
+use super::names::{Portal, Prepared};
+use super::refusal::Planted;
+use crate::audit::Record;
+
+/// How many unanswered messages a session may have; beyond that we wait for answers before reading more.
+pub(super) const MOST_PENDING: usize = 4_096;
+
+/// A message sent upstream, by what answers it.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// A simple query: answered up to `ReadyForQuery`.
+    Query(Unit),
+    /// A function call by OID: answered up to `ReadyForQuery`.
+    FunctionCall(Unit),
+    /// `ParseComplete`.
+    Parse {
+        /// The name given.
+        name: Box<[u8]>,
+        /// What it stood for before.
+        previous: Option<Arc<Prepared>>,
+    },
+    /// `BindComplete`.
+    Bind {
+        /// The portal's name.
+        name: Box<[u8]>,
+        /// What it stood for before.
+        previous: Option<Portal>,
+    },
+    /// `ParameterDescription` for a statement; `RowDescription` or `NoData` ends it.
+    Describe(Option<Arc<Prepared>>),
+    /// `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`.
+    Execute(Unit),
+    /// `CloseComplete` for a statement.
+    CloseStatement {
+        /// Its name.
+        name: Box<[u8]>,
+        /// What it stood for.
+        previous: Option<Arc<Prepared>>,
+    },
+    /// `CloseComplete` for a portal.
+    ClosePortal {
+        /// Its name.
+        name: Box<[u8]>,
+        /// What it stood for.
+        previous: Option<Portal>,
+    },
+    /// An error: this stands in the place of a message of the extended protocol that was refused.
+    Refused(Planted),
+    /// An error and `ReadyForQuery`: this stands in the place of a simple query or function call that was refused.
+    RefusedQuery(Planted),
+    /// `ReadyForQuery`.
+    Sync,
+    /// Nothing: the end of what a `COPY ... FROM STDIN` takes, if one is under way.
+    CopyEnd,
+}
+
+impl Pending {
+    /// Whether `ReadyForQuery` ends it, so that the server answers without being asked to.
+    pub(super) const fn is_sync_point(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::FunctionCall(_) | Self::RefusedQuery(_) | Self::Sync)
+    }
+}
+
+/// A statement under way.
+#[derive(Debug)]
+pub(super) struct Unit {
+    /// What was decided.
+    pub(super) decision: Arc<Decision>,
+    /// The record that will tell how it ended.
+    pub(super) record: Option<Box<Record>>,
+    /// Whether that record is in the log.
+    pub(super) written: Written,
+    /// When it was sent.
+    pub(super) started: Instant,
+    /// Rows the server says it touched.
+    pub(super) rows: Option<u64>,
+    /// The command that the server says it completed last.
+    pub(super) tag: Option<String>,
+    /// The error it ended with.
+    pub(super) sqlstate: Option<String>,
+    /// What the client is told instead of the server's reply.
+    pub(super) reply: Reply,
+}
+
+/// When the record of a statement is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It was, before the statement left; how it ended is a record of its own.
+    Before,
+    /// When it has ended: one record tells the whole.
+    AtTheEnd,
+}
+
+/// Whose reply the client sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// The server's.
+    Server,
+    /// `SET`: the server ran an empty statement in place of a setting of ours.
+    OwnSet,
+}
+
+/// All that is unanswered.
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    queue: VecDeque<Pending>,
+}
+
+impl Unanswered {
+    pub(super) fn push(&mut self, pending: Pending) {
+        self.queue.push_back(pending);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn front(&self) -> Option<&Pending> {
+        self.queue.front()
+    }
+
+    pub(super) fn front_mut(&mut self) -> Option<&mut Pending> {
+        self.queue.front_mut()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Pending> {
+        self.queue.pop_front()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pending> {
+        self.queue.iter()
+    }
+
+    /// Whether the server will answer all of it without being sent anything more.
+    pub(super) fn will_be_answered(&self) -> bool {
+        self.queue.back().is_none_or(Pending::is_sync_point)
+    }
+
+    /// Whether something that may end the transaction, or that we do not follow, is among it.
+    pub(super) fn any_unit(&self, mut test: impl FnMut(&Unit) -> bool) -> bool {
+        self.queue.iter().any(|pending| match pending {
+            Pending::Query(unit) | Pending::FunctionCall(unit) | Pending::Execute(unit) => test(unit),
+            _ => false,
+        })
+    }
+
+    /// The server is in copy-in mode: it ignores the Syncs up to the end of the copy. Says whether what was sent
+    /// instead is something it will not take there.
+    pub(super) fn copy_in_began(&mut self) -> CopyIn {
+        let mut index = 1;
+        while index < self.queue.len() {
+            match &self.queue[index] {
+                Pending::CopyEnd => {
+                    self.queue.remove(index);
+                    return CopyIn::Over;
+                }
+                Pending::Sync => drop(self.queue.remove(index)),
+                _ => return CopyIn::Violated,
+            }
+            index = 1;
+        }
+        CopyIn::Under
+    }
+
+    /// Takes the marks away that meant nothing, because no copy was under way.
+    pub(super) fn drop_copy_ends(&mut self) {
+        while matches!(self.queue.front(), Some(Pending::CopyEnd)) {
+            self.queue.pop_front();
+        }
+    }
+}
+
+/// Where a copy into the server stands when the server says that it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CopyIn {
+    /// The client has still to send its end.
+    Under,
+    /// The client has sent its end already.
+    Over,
+    /// The client has sent something else already.
+    Violated,
+}

@@ -1,0 +1,586 @@
+//! What the server says, message by message: what it answers, and what that means for the session.
+//!
+//! Rows and COPY data are not looked at. What is looked at is forwarded as it came, but for three things: the error
+//! to a message that we put in the place of a refused one, the answers to an empty statement that stands for one of our
+//! own settings, and cancel keys (at login).
+
+use std::sync::Arc;
+
+use super::decide::Decision;
+use super::names::{Lifetime, Portal, PortalState, Prepared};
+use super::pending::{CopyIn, Pending, Reply, Unit, Written};
+use super::pipe::{LOADED_BYTES, Pipe};
+use super::session::{CopyState, Meaning, Session, Skipping, Stage, lexer_settings};
+use super::settings::TransactionEnd;
+use crate::audit::{Record, RecordKind};
+use crate::sql::{Action, DiscardTarget, Effect, SessionChange};
+use crate::wire::backend::{CommandComplete, ParameterDescription, ParameterStatus, TransactionStatus};
+use crate::wire::{BackendTag, DecodeError, Header, ReportFields, encode};
+
+/// Errors longer than this are not looked at whole.
+const LONGEST_SEEN_BYTES: usize = 1 << 20;
+
+/// What becomes of a server's message.
+enum Step {
+    Forward,
+    Replace(Vec<u8>),
+}
+
+impl Session {
+    /// Deals with all that the server has sent.
+    pub(super) fn read_server(&mut self) {
+        let mut pipe = std::mem::replace(&mut self.to_client, Pipe::new());
+        while pipe.unsent() < 4 * LOADED_BYTES {
+            if !pipe.inside_frame() && !self.say.is_empty() {
+                pipe.insert(&self.say);
+                self.say.clear();
+            }
+            let bytes = pipe.undecided();
+            let header = match Header::backend(bytes) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(error) => {
+                    self.server_is_wrong(&error.to_string());
+                    break;
+                }
+            };
+            let Some(tag) = BackendTag::from_byte(header.tag()) else {
+                self.server_is_wrong("a message of an unknown type");
+                break;
+            };
+            let step = if !self.is_looked_at(tag) {
+                Ok(Step::Forward)
+            } else if let Some(body) = header.body(bytes) {
+                self.server_message(tag, body)
+            } else if header.total() > LONGEST_SEEN_BYTES {
+                self.server_message(tag, &[])
+            } else {
+                pipe.reserve(header.total());
+                break;
+            };
+            match step {
+                Ok(Step::Forward) => pipe.forward(header.total()),
+                Ok(Step::Replace(instead)) => {
+                    pipe.discard(header.total());
+                    pipe.insert(&instead);
+                }
+                Err(wrong) => {
+                    self.server_is_wrong(&wrong);
+                    break;
+                }
+            }
+        }
+        self.to_client = pipe;
+    }
+
+    fn server_is_wrong(&mut self, what: &str) {
+        tracing::error!(session = %self.who.id, what, "the server's answers cannot be followed; the session ends");
+        self.fail("08P01", &format!("pgsluice: the server's answer could not be followed: {what}"));
+    }
+
+    const fn is_looked_at(&self, tag: BackendTag) -> bool {
+        !matches!(
+            tag,
+            BackendTag::DataRow
+                | BackendTag::CopyData
+                | BackendTag::CopyDone
+                | BackendTag::NoticeResponse
+                | BackendTag::NotificationResponse
+        )
+    }
+
+    fn server_message(&mut self, tag: BackendTag, body: &[u8]) -> Result<Step, String> {
+        self.unanswered.drop_copy_ends();
+        let malformed = |error: DecodeError| format!("{}: {error}", tag.name());
+        match tag {
+            BackendTag::CommandComplete => self.command_complete(body).map_err(malformed)?,
+            BackendTag::ReadyForQuery => {
+                let status = TransactionStatus::decode(body).map_err(malformed)?;
+                self.ready_for_query(status)?;
+            }
+            BackendTag::ErrorResponse => return Ok(self.error(body)),
+            BackendTag::EmptyQueryResponse => return self.empty_query(),
+            BackendTag::ParameterStatus => {
+                let status = ParameterStatus::decode(body).map_err(malformed)?;
+                self.parameter_changed(status.name, status.value);
+            }
+            BackendTag::ParameterDescription => {
+                let types = ParameterDescription::decode(body).map_err(malformed)?.types;
+                if let Some(Pending::Describe(Some(prepared))) = self.unanswered.front() {
+                    // Described before: the server says the same again.
+                    let _ = prepared.described_types.set(types.iter().collect());
+                }
+            }
+            BackendTag::RowDescription => self.row_description()?,
+            BackendTag::NoData => self.expect(tag, |pending| matches!(pending, Pending::Describe(_)))?,
+            BackendTag::ParseComplete => self.expect(tag, |pending| matches!(pending, Pending::Parse { .. }))?,
+            BackendTag::BindComplete => self.expect(tag, |pending| matches!(pending, Pending::Bind { .. }))?,
+            BackendTag::CloseComplete => self.expect(tag, |pending| {
+                matches!(pending, Pending::CloseStatement { .. } | Pending::ClosePortal { .. })
+            })?,
+            BackendTag::PortalSuspended => match self.unanswered.pop() {
+                Some(Pending::Execute(unit)) => self.complete(unit, Success::Partly),
+                _ => return Err("PortalSuspended that answers nothing".to_owned()),
+            },
+            BackendTag::CopyInResponse | BackendTag::CopyBothResponse => self.copy_in_began()?,
+            BackendTag::FunctionCallResponse | BackendTag::CopyOutResponse => {}
+            BackendTag::Authentication | BackendTag::BackendKeyData | BackendTag::NegotiateProtocolVersion => {
+                return Err(format!("{} after login", tag.name()));
+            }
+            BackendTag::DataRow
+            | BackendTag::CopyData
+            | BackendTag::CopyDone
+            | BackendTag::NoticeResponse
+            | BackendTag::NotificationResponse => {}
+        }
+        Ok(Step::Forward)
+    }
+
+    fn expect(&mut self, tag: BackendTag, is_it: impl Fn(&Pending) -> bool) -> Result<(), String> {
+        match self.unanswered.pop() {
+            Some(pending) if is_it(&pending) => Ok(()),
+            _ => Err(format!("{} that answers nothing", tag.name())),
+        }
+    }
+
+    fn row_description(&mut self) -> Result<(), String> {
+        match self.unanswered.front() {
+            Some(Pending::Describe(_)) => drop(self.unanswered.pop()),
+            Some(Pending::Query(_)) => {}
+            _ => return Err("RowDescription that answers nothing".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn copy_in_began(&mut self) -> Result<(), String> {
+        match self.unanswered.copy_in_began() {
+            CopyIn::Under => {
+                self.copy = CopyState::In;
+                Ok(())
+            }
+            CopyIn::Over => Ok(()),
+            CopyIn::Violated => Err("COPY began while the client had already sent other messages".to_owned()),
+        }
+    }
+
+    fn command_complete(&mut self, body: &[u8]) -> Result<(), DecodeError> {
+        let complete = CommandComplete::decode(body)?;
+        let command = String::from_utf8_lossy(complete.command()).into_owned();
+        let rows = complete.rows();
+        match self.unanswered.front_mut() {
+            Some(Pending::Execute(unit)) => {
+                unit.rows = rows;
+                unit.tag = Some(command);
+                if let Some(Pending::Execute(unit)) = self.unanswered.pop() {
+                    self.complete(unit, Success::Whole);
+                }
+            }
+            Some(Pending::Query(unit)) => {
+                if let Some(rows) = rows {
+                    unit.rows = Some(unit.rows.unwrap_or(0).saturating_add(rows));
+                }
+                unit.tag = Some(command);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn empty_query(&mut self) -> Result<Step, String> {
+        let reply = match self.unanswered.front() {
+            Some(Pending::Query(unit) | Pending::Execute(unit)) => unit.reply,
+            _ => return Err("EmptyQueryResponse that answers nothing".to_owned()),
+        };
+        if matches!(self.unanswered.front(), Some(Pending::Execute(_)))
+            && let Some(Pending::Execute(unit)) = self.unanswered.pop()
+        {
+            self.complete(unit, Success::Whole);
+        }
+        Ok(match reply {
+            Reply::Server => Step::Forward,
+            Reply::OwnSet => {
+                let mut bytes = Vec::new();
+                encode::command_complete(&mut bytes, "SET");
+                Step::Replace(bytes)
+            }
+        })
+    }
+
+    fn error(&mut self, body: &[u8]) -> Step {
+        let fields = ReportFields::decode(body).ok();
+        let sqlstate = fields.as_ref().and_then(ReportFields::sqlstate).unwrap_or("XX000").to_owned();
+        let fatal = fields.as_ref().is_some_and(ReportFields::is_fatal);
+        let rewritten = self.refusal_answered_by(body);
+        self.attribute_error(&sqlstate, fatal);
+        if fatal && self.is_held() {
+            self.end_hold(
+                crate::gate::End::Failed,
+                "the server ended the connection",
+                super::refusal::Refusal::session_over(),
+            );
+        }
+        rewritten.map_or(Step::Forward, Step::Replace)
+    }
+
+    /// If the error answers what stands in the place of a refused message: what the client is told instead.
+    fn refusal_answered_by(&self, error: &[u8]) -> Option<Vec<u8>> {
+        match self.unanswered.front() {
+            Some(Pending::Refused(planted) | Pending::RefusedQuery(planted)) if planted.is_answered_by(error) => {
+                Some(planted.refusal().frame())
+            }
+            _ => None,
+        }
+    }
+
+    /// An error answers the message in front and, in the extended protocol, all up to the next Sync.
+    fn attribute_error(&mut self, sqlstate: &str, fatal: bool) {
+        if self.unanswered.is_empty() {
+            if !fatal && self.segment_is_open {
+                self.server_skips();
+            }
+            return;
+        }
+        if matches!(self.unanswered.front(), Some(Pending::RefusedQuery(_))) {
+            return;
+        }
+        if let Some(Pending::Query(unit) | Pending::FunctionCall(unit)) = self.unanswered.front_mut() {
+            unit.sqlstate = Some(sqlstate.to_owned());
+            if self.copy == CopyState::In {
+                self.copy = CopyState::None;
+            }
+            return;
+        }
+        self.copy = CopyState::None;
+        let mut first = true;
+        while let Some(pending) = self.unanswered.front() {
+            if matches!(pending, Pending::Sync) {
+                return;
+            }
+            let Some(pending) = self.unanswered.pop() else { return };
+            self.undo(pending, sqlstate, first);
+            first = false;
+        }
+        self.server_skips();
+    }
+
+    /// The Sync that ends the skipping has not been sent. The server throws away what comes before it, so we do.
+    fn server_skips(&mut self) {
+        self.skipping = Skipping::ToSync;
+        let refusal = super::refusal::Refusal::session_over();
+        self.end_hold(crate::gate::End::Failed, "an earlier statement of the same batch failed", refusal);
+    }
+
+    /// Takes back what we noted when a message was sent that has failed (the first) or was skipped.
+    fn undo(&mut self, pending: Pending, sqlstate: &str, failed: bool) {
+        match pending {
+            Pending::Parse { name, previous } => {
+                // A Parse of the unnamed statement that fails has dropped the one before.
+                let previous = if failed && name.is_empty() { None } else { previous };
+                self.statements.restore(&name, previous);
+            }
+            Pending::Bind { name, previous } => {
+                let previous = if failed && name.is_empty() { None } else { previous };
+                self.portals.restore(&name, previous);
+            }
+            Pending::CloseStatement { name, previous: Some(previous) } if self.statements.find(&name).is_none() => {
+                drop(self.statements.insert(&name, previous));
+            }
+            Pending::ClosePortal { name, previous: Some(previous) } if self.portals.find(&name).is_none() => {
+                drop(self.portals.insert(&name, previous));
+            }
+            Pending::Query(unit) | Pending::FunctionCall(unit) => self.skipped(unit),
+            Pending::Execute(mut unit) => {
+                if failed {
+                    unit.sqlstate = Some(sqlstate.to_owned());
+                    self.complete(unit, Success::Not);
+                } else {
+                    self.skipped(unit);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ready_for_query(&mut self, status: TransactionStatus) -> Result<(), String> {
+        let unit = match self.unanswered.pop() {
+            Some(Pending::Query(unit) | Pending::FunctionCall(unit)) => Some(unit),
+            Some(Pending::Sync | Pending::RefusedQuery(_)) => None,
+            _ => return Err("ReadyForQuery that answers nothing".to_owned()),
+        };
+        let mut end = TransactionEnd::Committed;
+        if let Some(unit) = unit {
+            let success = if unit.sqlstate.is_some() { Success::Not } else { Success::Whole };
+            if success == Success::Not {
+                end = TransactionEnd::RolledBack;
+            }
+            self.complete(unit, success);
+        }
+        self.transaction = status;
+        if status == TransactionStatus::Idle {
+            self.definitions_settled();
+            self.search_path.ended(end);
+            self.names_changed();
+            self.portals.retain(|portal| portal.lifetime == Lifetime::Session);
+            if self.unanswered.is_empty() {
+                self.changes_unsettled = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn parameter_changed(&mut self, name: &[u8], value: &[u8]) {
+        let value = String::from_utf8_lossy(value);
+        match name {
+            b"standard_conforming_strings" => {
+                if let Ok(lexer) = &mut self.lexer {
+                    lexer.standard_conforming_strings = &*value == "on";
+                }
+                self.conforming_strings = &*value == "on";
+            }
+            b"client_encoding" => {
+                self.lexer = lexer_settings(&value, self.conforming_strings, self.server_encoding);
+            }
+            b"search_path" => {
+                self.search_path.reported(&value);
+                self.names_changed();
+                return;
+            }
+            _ => return,
+        }
+        self.session_epoch += 1;
+    }
+
+    /// A statement is done: what it changed in the session, and the record of how it ended.
+    fn complete(&mut self, unit: Unit, success: Success) {
+        let decision = Arc::clone(&unit.decision);
+        let rolled_back = unit.tag.as_deref() == Some("ROLLBACK");
+        self.report_outcome(unit);
+        self.note_definitions(&decision);
+        match success {
+            Success::Whole => self.apply(&decision, rolled_back),
+            Success::Not => self.apply_nothing_certain(&decision),
+            Success::Partly => {}
+        }
+    }
+
+    /// What may have changed definitions makes the facts old; before its transaction is committed, nobody else
+    /// can see what it made of them.
+    fn note_definitions(&mut self, decision: &Decision) {
+        let defines = |effect: &Effect| {
+            matches!(
+                effect.action,
+                Action::Create | Action::Alter | Action::Drop | Action::Grant | Action::Execute | Action::Unknown
+            )
+        };
+        if decision.effects.iter().any(defines) {
+            self.shared.catalog.invalidate(&self.who.database);
+            self.names.pending_definitions = true;
+            self.session_epoch += 1;
+        }
+    }
+
+    /// The transaction is over: what it defined can be seen, once the catalog has been looked at again.
+    fn definitions_settled(&mut self) {
+        if self.names.pending_definitions {
+            self.names.pending_definitions = false;
+            self.shared.catalog.invalidate(&self.who.database);
+            self.session_epoch += 1;
+        }
+    }
+
+    fn report_outcome(&mut self, unit: Unit) {
+        let Some(mut record) = unit.record else { return };
+        let duration = u64::try_from(unit.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if unit.written == Written::AtTheEnd {
+            record.rows = unit.rows;
+            record.sqlstate = unit.sqlstate.map(Into::into);
+            record.duration_us = Some(duration);
+            self.append(*record);
+            return;
+        }
+        let mut outcome = self.record(RecordKind::Outcome);
+        outcome.statement = record.statement;
+        outcome.hold = record.hold;
+        outcome.rows = unit.rows;
+        outcome.sqlstate = unit.sqlstate.map(Into::into);
+        outcome.duration_us = Some(duration);
+        self.append(*outcome);
+    }
+
+    fn skipped(&mut self, unit: Unit) {
+        if let Some(record) = unit.record {
+            self.report_not_run(&record);
+        }
+    }
+
+    /// Notes that a statement whose intent is in the log has not run.
+    pub(super) fn report_not_run(&mut self, record: &Record) {
+        let mut outcome = self.record(RecordKind::Outcome);
+        outcome.statement = record.statement;
+        outcome.hold = record.hold.clone();
+        outcome.verdict = Some("failed".into());
+        outcome.reason = Some("not run".into());
+        self.append(*outcome);
+    }
+
+    /// What a statement that succeeded changed in the session.
+    fn apply(&mut self, decision: &Decision, rolled_back: bool) {
+        if decision.nature.sequel == super::decide::Sequel::Unknown {
+            self.forget_everything();
+            return;
+        }
+        for change in &decision.changes {
+            self.apply_change(change, rolled_back);
+        }
+        if decision.nature.sequel != super::decide::Sequel::Same {
+            self.names_changed();
+        }
+    }
+
+    fn apply_change(&mut self, change: &SessionChange, rolled_back: bool) {
+        match change {
+            SessionChange::Begin | SessionChange::Savepoint(_) | SessionChange::ReleaseSavepoint(_) => {}
+            SessionChange::Commit | SessionChange::Rollback => {
+                let end = if rolled_back { TransactionEnd::RolledBack } else { TransactionEnd::Committed };
+                self.search_path.ended(end);
+                self.portals.retain(|portal| portal.lifetime == Lifetime::Session);
+                self.names_changed();
+            }
+            SessionChange::RollbackToSavepoint(_) => {
+                self.search_path.rolled_back_in_part();
+                self.names_changed();
+            }
+            SessionChange::Prepare { name, body } => {
+                let decision = self.decide_with(|_, around| super::decide::judge(std::slice::from_ref(body), around));
+                let prepared = Prepared {
+                    text: Arc::from([]),
+                    parameter_types: Box::default(),
+                    described_types: std::sync::OnceLock::new(),
+                    decision: Arc::new(decision),
+                    segment: self.segment,
+                };
+                self.statements.insert(crate::wire::frontend::significant(name.as_bytes()), Arc::new(prepared));
+            }
+            SessionChange::Deallocate(Some(name)) => {
+                self.statements.remove(crate::wire::frontend::significant(name.as_bytes()));
+            }
+            SessionChange::Deallocate(None) => self.statements.clear(),
+            SessionChange::DeclareCursor { name, body, hold } => {
+                let decision = self.decide_with(|_, around| super::decide::judge(std::slice::from_ref(body), around));
+                let lifetime = if *hold { Lifetime::Session } else { Lifetime::Transaction };
+                let portal = Portal {
+                    prepared: None,
+                    decision: Arc::new(decision),
+                    bind: None,
+                    state: PortalState::Open,
+                    record: None,
+                    lifetime,
+                };
+                self.portals.insert(crate::wire::frontend::significant(name.as_bytes()), portal);
+            }
+            SessionChange::CloseCursor(Some(name)) => {
+                self.portals.remove(crate::wire::frontend::significant(name.as_bytes()));
+            }
+            SessionChange::CloseCursor(None) => self.portals.clear(),
+            SessionChange::Set { name: Some(name), value, local } if name == "search_path" => {
+                self.search_path.set(value.as_deref(), *local);
+            }
+            SessionChange::Reset(name) => {
+                if name.as_deref().is_none_or(|name| name == "search_path") {
+                    self.search_path.reset();
+                }
+            }
+            SessionChange::Discard(DiscardTarget::All) => {
+                self.statements.clear();
+                self.portals.clear();
+                self.search_path.reset();
+            }
+            SessionChange::Role | SessionChange::Anything => self.forget_everything(),
+            SessionChange::Set { .. }
+            | SessionChange::Discard(_)
+            | SessionChange::ExecutePrepared(_)
+            | SessionChange::FetchCursor(_)
+            | SessionChange::CreateTemporary(_) => {}
+        }
+    }
+
+    /// A message failed somewhere: what came before the failure may have happened.
+    fn apply_nothing_certain(&mut self, decision: &Decision) {
+        if decision.nature.sequel == super::decide::Sequel::Same {
+            return;
+        }
+        for change in &decision.changes {
+            match change {
+                SessionChange::Prepare { name, .. } | SessionChange::Deallocate(Some(name)) => {
+                    self.statements.remove(crate::wire::frontend::significant(name.as_bytes()));
+                }
+                SessionChange::DeclareCursor { name, .. } | SessionChange::CloseCursor(Some(name)) => {
+                    self.portals.remove(crate::wire::frontend::significant(name.as_bytes()));
+                }
+                _ if decision.changes.len() == 1 && decision.nature.sequel == super::decide::Sequel::Changed => {}
+                _ => self.forget_everything(),
+            }
+        }
+        self.names_changed();
+    }
+
+    /// Something unseen happened: names and settings may be anything.
+    fn forget_everything(&mut self) {
+        self.statements.clear();
+        self.portals.clear();
+        self.search_path.forget();
+        self.names_changed();
+    }
+
+    /// Decisions that rest on names have to be made again.
+    fn names_changed(&mut self) {
+        if self.names.search_path != *self.search_path.current() {
+            self.names.search_path = self.search_path.current().clone();
+            self.session_epoch += 1;
+        }
+    }
+
+    /// The session is over: what was under way has an end that nobody will know.
+    pub(super) fn abandon(&mut self) {
+        while let Some(pending) = self.unanswered.pop() {
+            if let Pending::Query(unit) | Pending::FunctionCall(unit) | Pending::Execute(unit) = pending {
+                self.report_abandoned(unit);
+            }
+        }
+    }
+
+    fn report_abandoned(&mut self, unit: Unit) {
+        let Some(mut record) = unit.record else { return };
+        if unit.written == Written::Before {
+            let statement = record.statement;
+            let hold = record.hold.take();
+            record = self.record(RecordKind::Outcome);
+            record.statement = statement;
+            record.hold = hold;
+        }
+        record.reason = Some("the session ended before the server's answer".into());
+        self.append(*record);
+    }
+
+    /// The server has closed the connection.
+    pub(super) fn server_gone(&mut self) {
+        self.server_ended = true;
+        if self.is_held() {
+            self.end_hold(
+                crate::gate::End::Failed,
+                "the server closed the connection",
+                super::refusal::Refusal::session_over(),
+            );
+        }
+        self.meaning = Meaning::DependsOnAnswers;
+        self.stage = Stage::Over;
+    }
+}
+
+/// How far a statement got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Success {
+    Whole,
+    Partly,
+    Not,
+}

@@ -1,0 +1,322 @@
+//! One session: a client, its upstream connection, and what we know of both.
+//!
+//! The state machine has no I/O of its own: [`relay`](super::relay) fills and drains the two [`Pipe`]s and calls
+//! [`Session::advance`]; everything else is a plain function of what was read.
+//!
+//! # States
+//!
+//! ```text
+//!            a statement passes: forwarded
+//!          +------------------------------+
+//!          v                              |
+//!   +-> Reading --- must wait for a person, or for the log --> Admitting --granted/refused--+
+//!   |      |                                                                                |
+//!   |      +------- is read differently, depending on an answer --> Quieting --answered--+  |
+//!   |                                                                                    |  |
+//!   +------------------------------------------------------------------------------------+--+
+//! any state --- client gone, server gone, proxy stops, protocol violated --> Over
+//! ```
+//!
+//! In `Admitting` and `Quieting` nothing that stands behind the message at the head is looked at, let alone forwarded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Shared;
+use super::admission::{Admission, Ending, Purpose, Underway};
+use super::decide::{Decider, Decision, Epoch, Surroundings};
+use super::names::{Namespace, Portal, Prepared};
+use super::pending::{MOST_PENDING, Unanswered};
+use super::pipe::Pipe;
+use super::refusal::Refusal;
+use super::settings::FollowedSearchPath;
+use crate::audit::{Record, RecordKind, TryAppendError};
+use crate::blast::{Facts, NameContext};
+use crate::gate::End;
+use crate::policy::{Engine, Identity};
+use crate::sql::LexerSettings;
+use crate::sql::settings::{Encoding, ServerEncoding};
+use crate::wire::Report;
+use crate::wire::backend::TransactionStatus;
+
+/// Who and what a session is, for records and approvers.
+#[derive(Debug, Clone)]
+pub(super) struct SessionIdentity {
+    /// The session's id, unique among all sessions of this data directory.
+    pub(super) id: Arc<str>,
+    /// Who asks.
+    pub(super) identity: Arc<Identity>,
+    /// The identity's name once more, for records.
+    pub(super) name: Arc<str>,
+    /// The role that logged in.
+    pub(super) role: String,
+    /// The database.
+    pub(super) database: Arc<str>,
+    /// Where the client is.
+    pub(super) client_address: String,
+    /// What it calls itself.
+    pub(super) application_name: String,
+}
+
+/// What the session does with the message at the head of what the client sent.
+pub(super) enum Stage {
+    /// Reads on.
+    Reading,
+    /// Waits until the server has answered everything.
+    Quieting,
+    /// Waits for a person or for the log.
+    Admitting {
+        /// What is waited for.
+        underway: Underway,
+        /// What was decided for the message.
+        decision: Arc<Decision>,
+    },
+    /// The wait is over: the message at the head is dealt with so.
+    Admitted {
+        /// What the wait ended with.
+        admission: Admission,
+        /// What was decided before it.
+        decision: Arc<Decision>,
+    },
+    /// The session ends once what is under way to the client has left.
+    Over,
+}
+
+/// What is known of the meaning of what the client sends next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// It is as we follow it.
+    Followed,
+    /// It depends on answers that are still to come.
+    DependsOnAnswers,
+}
+
+/// A `COPY ... FROM STDIN` under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CopyState {
+    /// None.
+    None,
+    /// The server takes data; it ignores Sync and Flush.
+    In,
+}
+
+/// Whether the server throws messages away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Skipping {
+    /// No.
+    No,
+    /// Up to the next Sync, since an error in the extended protocol.
+    ToSync,
+}
+
+/// One session. See the module's documentation for its states.
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) who: SessionIdentity,
+    pub(super) stage: Stage,
+    pub(super) to_server: Pipe,
+    pub(super) to_client: Pipe,
+    pub(super) decider: Decider,
+    pub(super) statements: Namespace<Arc<Prepared>>,
+    pub(super) portals: Namespace<Portal>,
+    pub(super) unanswered: Unanswered,
+    pub(super) skipping: Skipping,
+    /// Whether messages of the extended protocol were sent since the last Sync.
+    pub(super) segment_is_open: bool,
+    /// The record of what was approved by the Bind being dealt with.
+    pub(super) approved_at_bind: Option<Box<Record>>,
+    /// Records that found the log's queue full, in order.
+    pub(super) backlog: std::collections::VecDeque<Record>,
+    pub(super) copy: CopyState,
+    pub(super) transaction: TransactionStatus,
+    /// Whether this transaction has changes whose record is not known to be durable.
+    pub(super) changes_unsettled: bool,
+    pub(super) meaning: Meaning,
+    /// Counts the Syncs sent.
+    pub(super) segment: u64,
+    /// How text is read; an error where the session's encoding cannot be read safely.
+    pub(super) lexer: Result<LexerSettings, String>,
+    pub(super) conforming_strings: bool,
+    pub(super) server_encoding: ServerEncoding,
+    pub(super) names: NameContext,
+    /// `idle_in_transaction_session_timeout` as far as it is known; `None` where there is none.
+    pub(super) idle_in_transaction_timeout: Option<Duration>,
+    pub(super) search_path: FollowedSearchPath,
+    /// Counts what changes the meaning of names and text in this session.
+    pub(super) session_epoch: u64,
+    /// `SET pgsluice.reason`.
+    pub(super) claimed_reason: Option<String>,
+    /// Numbers the statements.
+    pub(super) statement_count: u64,
+    /// Notices and errors of ours that wait for the end of a frame on its way to the client.
+    pub(super) say: Vec<u8>,
+    pub(super) client_ended: bool,
+    pub(super) server_ended: bool,
+}
+
+impl Session {
+    /// The policy and the facts of this moment.
+    pub(super) fn ground(&self) -> (Arc<Engine>, Option<Arc<Facts>>) {
+        (self.shared.engine.load_full(), self.shared.catalog.current(&self.who.database))
+    }
+
+    /// What decisions rest on at this moment.
+    pub(super) fn epoch(&self, engine: &Engine, facts: Option<&Facts>) -> Epoch {
+        Epoch {
+            policy: engine.version(),
+            facts: facts.map_or(0, |facts| facts.version),
+            in_block: engine.reads_transaction() && self.transaction != TransactionStatus::Idle,
+            session: self.session_epoch,
+        }
+    }
+
+    /// Runs a decision with everything it needs.
+    pub(super) fn decide_with<T>(&mut self, run: impl FnOnce(&mut Decider, &Surroundings<'_>) -> T) -> T {
+        let (engine, facts) = self.ground();
+        let around = Surroundings {
+            engine: &engine,
+            identity: &self.who.identity,
+            database: &self.who.database,
+            facts: facts.as_deref(),
+            names: &self.names,
+            lexer: &self.lexer,
+            statements: &self.statements,
+            portals: &self.portals,
+            in_block: self.transaction != TransactionStatus::Idle,
+            epoch: self.epoch(&engine, facts.as_deref()),
+        };
+        run(&mut self.decider, &around)
+    }
+
+    /// Whether a decision still rests on what holds now.
+    pub(super) fn is_current(&self, decision: &Decision) -> bool {
+        let (engine, facts) = self.ground();
+        decision.epoch == self.epoch(&engine, facts.as_deref())
+    }
+
+    /// Does all that can be done with what has been read. The relay calls it after every read and every answer
+    /// to a wait.
+    pub(super) fn advance(&mut self) {
+        self.read_server();
+        self.settle();
+        self.read_client();
+        self.speak();
+    }
+
+    /// Moves on from a wait that is over.
+    fn settle(&mut self) {
+        if matches!(self.stage, Stage::Quieting) && self.unanswered.is_empty() {
+            self.stage = Stage::Reading;
+        }
+        if self.unanswered.is_empty() && self.meaning == Meaning::DependsOnAnswers {
+            self.meaning = Meaning::Followed;
+        }
+    }
+
+    /// Whether the client's messages may be looked at.
+    pub(super) fn reads_client(&self) -> bool {
+        matches!(self.stage, Stage::Reading | Stage::Admitted { .. })
+            && self.backlog.is_empty()
+            && self.unanswered.len() < MOST_PENDING
+    }
+
+    /// A hold inside a transaction must end before the server ends the transaction for idleness.
+    pub(super) fn idle_in_transaction_cap(&self) -> Option<Duration> {
+        let limit = self.idle_in_transaction_timeout?;
+        Some(limit.saturating_sub(Duration::from_secs(1)).max(limit / 2))
+    }
+
+    /// Starts a wait for the message at the head.
+    pub(super) fn wait_for(&mut self, underway: Underway, decision: Arc<Decision>) {
+        self.stage = Stage::Admitting { underway, decision };
+    }
+
+    /// The wait for the message at the head is over.
+    pub(super) fn admitted(&mut self, admission: Admission) {
+        if let Stage::Admitting { decision, .. } = std::mem::replace(&mut self.stage, Stage::Reading) {
+            self.stage = Stage::Admitted { admission, decision };
+        }
+    }
+
+    /// Whether a person is waited for.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(&self.stage, Stage::Admitting { underway, .. } if underway.purpose == Purpose::Person)
+    }
+
+    /// Ends a hold from the session's side. The message at the head is refused when the hold has ended.
+    pub(super) fn end_hold(&mut self, end: End, reason: &str, refusal: Refusal) {
+        if let Stage::Admitting { underway, .. } = &mut self.stage
+            && let Some(sender) = underway.end.take()
+        {
+            // A receiver that is gone has decided already: its result is on the way.
+            let _ = sender.send(Ending { end, reason: reason.to_owned(), refusal });
+        }
+    }
+
+    /// A cancel request with this session's key has come. True: it is for the server.
+    pub(super) fn cancel(&mut self) -> bool {
+        if self.is_held() {
+            self.end_hold(End::Withdrawn, "cancelled by the client", Refusal::cancelled());
+            return false;
+        }
+        true
+    }
+
+    /// Ends the session with a word to the client, as the server would.
+    pub(super) fn fail(&mut self, sqlstate: &'static str, message: &str) {
+        tracing::debug!(session = %self.who.id, sqlstate, message, "session ends");
+        self.say.extend_from_slice(&Report::fatal(sqlstate, message).to_bytes());
+        self.over();
+    }
+
+    /// Ends the session without a word.
+    pub(super) fn over(&mut self) {
+        self.end_hold(End::Withdrawn, "the session ended", Refusal::session_over());
+        self.stage = Stage::Over;
+    }
+
+    /// Says what waits to be said, between two frames.
+    pub(super) fn speak(&mut self) {
+        if !self.say.is_empty() && !self.to_client.inside_frame() {
+            let say = std::mem::take(&mut self.say);
+            self.to_client.insert(&say);
+        }
+    }
+
+    /// A record of this session.
+    pub(super) fn record(&self, kind: RecordKind) -> Box<Record> {
+        let mut record = Box::new(Record::at(Timestamp::now(), kind));
+        record.session = Some(Arc::clone(&self.who.id));
+        record.identity = Some(Arc::clone(&self.who.name));
+        record.database = Some(Arc::clone(&self.who.database));
+        record
+    }
+
+    /// Gives a record to the log; if its queue is full, keeps it and reads nothing more until it has room.
+    pub(super) fn append(&mut self, record: Record) {
+        if !self.backlog.is_empty() {
+            self.backlog.push_back(record);
+            return;
+        }
+        match self.shared.log.try_append(record) {
+            Ok(()) => {}
+            Err(TryAppendError::Full(record)) => self.backlog.push_back(*record),
+            // The next statement is refused with this error.
+            Err(TryAppendError::Failed(error)) => tracing::error!(%error, "a record could not be written"),
+        }
+    }
+}
+
+/// How text in a client's encoding is read; why not, where it cannot be read safely.
+pub(super) fn lexer_settings(
+    client_encoding: &str,
+    standard_conforming_strings: bool,
+    server_encoding: ServerEncoding,
+) -> Result<LexerSettings, String> {
+    match Encoding::from_client_encoding(client_encoding) {
+        Ok(encoding) => Ok(LexerSettings { standard_conforming_strings, encoding, server_encoding }),
+        Err(refused) => Err(refused.to_string()),
+    }
+}
