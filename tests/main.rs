@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod audit_crash;
+mod audit_tamper;
 mod bad_input;
 mod catalog;
 mod control;

@@ -7,6 +7,7 @@ mod files;
 mod guard;
 mod key;
 mod log;
+mod overlay;
 mod queue;
 mod reader;
 mod record;

@@ -4,10 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use redb::{DatabaseError, ReadOnlyDatabase, ReadableDatabase as _, StorageError};
+use redb::{
+    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase as _, StorageError, TransactionError,
+};
 
 use super::files;
 use super::guard::guarded;
+use super::overlay::Overlay;
 use super::snapshot::{Damage, Snapshot};
 use super::store;
 
@@ -17,7 +20,15 @@ const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// A log, open for reading.
 pub struct Reader {
     directory: PathBuf,
-    database: ReadOnlyDatabase,
+    database: Source,
+}
+
+/// What is read.
+enum Source {
+    /// The file itself, beside its writer or after it.
+    File(ReadOnlyDatabase),
+    /// The file as its killed writer left it, repaired in memory.
+    Repaired(Database),
 }
 
 /// Why a log cannot be read.
@@ -49,13 +60,19 @@ impl Reader {
     /// See [`ReadError`].
     pub fn open(directory: &Path) -> Result<Self, ReadError> {
         let path = files::store(directory);
-        if let Err(source) = fs::File::open(&path) {
-            return Err(match source.kind() {
-                io::ErrorKind::NotFound => Self::missing(directory),
-                _ => ReadError::Io { path, source },
-            });
-        }
-        let opened = guarded(|| store::builder(CACHE_BYTES).open_read_only(&path));
+        let file = fs::File::open(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Self::missing(directory),
+            _ => ReadError::Io { path: path.clone(), source },
+        })?;
+        let opened = guarded(|| match store::builder(CACHE_BYTES).open_read_only(&path) {
+            Ok(database) => Ok(Source::File(database)),
+            Err(DatabaseError::RepairAborted) => {
+                let overlay = Overlay::new(file).map_err(StorageError::Io)?;
+                // Without the writer's lock: a proxy that starts meanwhile must not be kept from it.
+                Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(overlay).map(Source::Repaired)
+            }
+            Err(error) => Err(error),
+        });
         let database = match opened {
             Ok(Ok(database)) => database,
             Ok(Err(DatabaseError::Storage(StorageError::Io(source)))) if !is_of_content(&source) => {
@@ -65,6 +82,13 @@ impl Reader {
             Err(reason) => return Err(Damage::new(0, reason).into()),
         };
         Ok(Self { directory: directory.to_owned(), database })
+    }
+
+    /// Whether what is read will never change: the log's writer was killed, and has not been started again when this
+    /// was opened. Whoever waits for more must open it anew.
+    #[must_use]
+    pub const fn is_left_behind(&self) -> bool {
+        matches!(self.database, Source::Repaired(_))
     }
 
     /// A log without its store is damaged, not missing.
@@ -85,6 +109,15 @@ impl Reader {
             .map_err(|reason| Damage::new(0, reason))?
             .map_err(|error| Damage::new(0, error.to_string()))?;
         Snapshot::new(transaction)?.ok_or_else(|| ReadError::Missing { directory: self.directory.clone() })
+    }
+}
+
+impl Source {
+    fn begin_read(&self) -> Result<ReadTransaction, TransactionError> {
+        match self {
+            Self::File(database) => database.begin_read(),
+            Self::Repaired(database) => database.begin_read(),
+        }
     }
 }
 

@@ -43,19 +43,36 @@ pub struct Verified {
 /// # Errors
 /// [`ReadError::Damaged`] where it does not verify, otherwise why it cannot be read.
 pub fn verify(directory: &Path, known: &Known) -> Result<Verified, ReadError> {
-    // Before the snapshot: what is published by now, the snapshot must have.
+    // Before the store: what is published by now, the store must have.
     let published = read(files::checkpoint(directory))?;
     let reader = Reader::open(directory)?;
+    let result = verify_store(directory, known, published.as_deref(), &reader);
+    // A writer that was started meanwhile writes where a killed one left things behind.
+    if result.is_err() && reader.is_left_behind() {
+        let reader = Reader::open(directory)?;
+        if !reader.is_left_behind() {
+            return verify_store(directory, known, published.as_deref(), &reader);
+        }
+    }
+    result
+}
+
+fn verify_store(
+    directory: &Path,
+    known: &Known,
+    published: Option<&[u8]>,
+    reader: &Reader,
+) -> Result<Verified, ReadError> {
     let snapshot = reader.snapshot()?;
     let vkey = match &known.vkey {
         Some(vkey) => vkey.clone(),
         None => beside(directory)?,
     };
-    let published = published.ok_or_else(|| damaged(0, "the file `checkpoint` is missing"))?;
     let open = |note: &[u8], of: &str| {
         Checkpoint::open(note, &vkey).map_err(|error| damaged(0, format!("{of} does not verify: {error}")))
     };
-    let published = open(&published, "the file `checkpoint`")?;
+    let published = published.ok_or_else(|| damaged(0, "the file `checkpoint` is missing"))?;
+    let published = open(published, "the file `checkpoint`")?;
     let mut checkpoints = vec![published.clone()];
     if let Some(note) = snapshot.checkpoint() {
         checkpoints.push(open(note, "the stored checkpoint")?);
@@ -65,8 +82,8 @@ pub fn verify(directory: &Path, known: &Known) -> Result<Verified, ReadError> {
     }
     checkpoints.sort_by_key(|checkpoint| checkpoint.size);
 
-    let tree =
-        Walk { snapshot: &snapshot, checkpoints: &checkpoints, tree: Frontier::new(), nodes: 0, agreed: 0 }.walk()?;
+    let tree = Walk { snapshot: &snapshot, checkpoints: &checkpoints, tree: Frontier::new(), nodes: 0, agreed: 0 };
+    let tree = tree.walk()?;
     Ok(Verified { vkey, size: tree.size(), root: tree.root(), signed: published.size })
 }
 

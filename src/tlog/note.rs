@@ -196,7 +196,7 @@ fn split_key(text: &str) -> Result<(&str, [u8; 4], KeyBytes), KeyError> {
     let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(KeyError::Form);
     };
-    if id.len() != 8 || !id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+    if id.len() != 8 || !id.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(KeyError::Form);
     }
     let id = u32::from_str_radix(id, 16).map_err(|_| KeyError::Form)?;
@@ -329,6 +329,7 @@ mod tests {
         for (key, error) in [
             ("", KeyError::Form),
             ("PeterNeumann+c74f20a3", KeyError::Form),
+            ("PeterNeumann+C74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyError::Form),
             ("PeterNeumann+c74f20a+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyError::Form),
             ("PeterNeumann++74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW", KeyError::Form),
             ("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10T", KeyError::Form),

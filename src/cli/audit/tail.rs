@@ -27,7 +27,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, directory: &Path) -> CommandResult {
-    let reader = Reader::open(directory).map_err(super::failure)?;
+    let mut reader = Reader::open(directory).map_err(super::failure)?;
     let mut next = None;
     loop {
         let snapshot = reader.snapshot().map_err(super::failure)?;
@@ -45,5 +45,8 @@ pub(super) fn run(arguments: &Arguments, directory: &Path) -> CommandResult {
         // Not kept while waiting: what a snapshot sees cannot be written over.
         drop(snapshot);
         std::thread::sleep(LOOK_EVERY);
+        if reader.is_left_behind() {
+            reader = Reader::open(directory).map_err(super::failure)?;
+        }
     }
 }
