@@ -1,8 +1,6 @@
 //! What understanding and deciding one statement costs: `cargo bench`. The comparison with other
 //! proxies, whole sessions against a real server, is `make bench`.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
