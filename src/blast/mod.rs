@@ -1,10 +1,12 @@
 //! How much a statement would do in *this* database: effects + catalog facts -> blast radius. Pure.
 
 pub mod facts;
+pub mod measure;
 mod names;
 pub mod radius;
 pub mod resolve;
 
 pub use facts::Facts;
+pub use measure::{Estimates, Measured, Planned, measure};
 pub use radius::{Basis, Radius, Rows};
 pub use resolve::{NameContext, Resolved, SearchPath, resolve};

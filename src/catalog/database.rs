@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::link::Link;
-use super::{CatalogError, SideConnection, queries, snapshot};
+use super::{CatalogError, Limits, SideConnection, queries, snapshot};
 use crate::blast::Facts;
 
 /// The versions of all facts of all databases in this process.
@@ -69,6 +69,10 @@ impl Database {
             watch: Mutex::default(),
             wake: Notify::new(),
         })
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.side.limits
     }
 
     /// The facts, if the last look is recent enough and nothing changed since as far as we know.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 
+use super::radius::JsonText;
 use super::{CatalogError, SideConnection};
 
 /// How much longer than `statement_timeout` we wait before we believe that the server is gone.
@@ -55,11 +57,7 @@ impl Link {
 
     /// Sends a text and waits for all its answers.
     pub(super) async fn ask(&self, text: &str) -> Result<Vec<SimpleQueryMessage>, CatalogError> {
-        match tokio::time::timeout(self.patience, self.client.simple_query(text)).await {
-            Ok(Ok(messages)) => Ok(messages),
-            Ok(Err(error)) => Err(self.failed(&said(&error))),
-            Err(_) => Err(self.failed(&format!("no answer within {} seconds", self.patience.as_secs()))),
-        }
+        self.within(self.client.simple_query(text)).await
     }
 
     /// Sends two texts at once.
@@ -69,6 +67,29 @@ impl Link {
         second: &str,
     ) -> Result<(Vec<SimpleQueryMessage>, Vec<SimpleQueryMessage>), CatalogError> {
         tokio::try_join!(self.ask(first), self.ask(second))
+    }
+
+    /// Runs one statement with values and gives the JSON of its one row. The server refuses a second statement.
+    pub(super) async fn ask_json(&self, text: &str, values: &[&(dyn ToSql + Sync)]) -> Result<String, CatalogError> {
+        let row = self.within(self.client.query_one(text, values)).await?;
+        let JsonText(json) = row.try_get(0).map_err(|error| self.failed(&said(&error)))?;
+        Ok(json)
+    }
+
+    /// Runs one statement. The server refuses a second one.
+    pub(super) async fn run(&self, text: &str) -> Result<(), CatalogError> {
+        self.within(self.client.execute(text, &[])).await.map(drop)
+    }
+
+    async fn within<T>(
+        &self,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, CatalogError> {
+        match tokio::time::timeout(self.patience, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.failed(&said(&error))),
+            Err(_) => Err(self.failed(&format!("no answer within {} seconds", self.patience.as_secs()))),
+        }
     }
 
     pub(super) fn failed(&self, reason: &impl Display) -> CatalogError {

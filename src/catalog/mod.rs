@@ -3,7 +3,9 @@
 mod database;
 mod extensions;
 mod link;
+mod plan;
 mod queries;
+mod radius;
 mod side;
 mod snapshot;
 
@@ -12,7 +14,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::blast::{Facts, NameContext, Radius, Resolved, Rows};
+use crate::blast::{Facts, NameContext, Radius, Resolved};
 use crate::sql::Statement;
 
 use database::Database;
@@ -94,13 +96,10 @@ impl Catalog {
 
     /// How much a statement would do: bounded in time, never fails; what cannot be found out is unknown, with a
     /// warning.
-    pub async fn radius(&self, _request: &RadiusRequest) -> Radius {
-        Radius {
-            rows: Rows::UNKNOWN,
-            relations: Vec::new(),
-            triggers: Vec::new(),
-            dependents: Vec::new(),
-            warnings: vec!["the catalog could not be asked".to_owned()],
+    pub async fn radius(&self, request: &RadiusRequest) -> Radius {
+        match self.database(&request.database) {
+            Ok(database) => radius::radius(&database, request).await,
+            Err(error) => radius::unknown(request, error.to_string()),
         }
     }
 }
@@ -147,7 +146,7 @@ pub enum Parameter {
 }
 
 /// Why the catalog has no facts.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CatalogError {
     /// The upstream cannot be reached or refuses the login.
     #[error("cannot read the catalog of database {database:?}: {reason}")]
@@ -164,6 +163,12 @@ pub enum CatalogError {
         database: String,
         /// What the upstream said.
         reason: String,
+    },
+    /// It takes longer than a statement can wait for it.
+    #[error("the upstream did not answer within {seconds} seconds")]
+    Slow {
+        /// How long it was waited for.
+        seconds: f32,
     },
     /// As many databases as allowed are being looked at.
     #[error("sessions use more than {limit} databases; the catalog looks at no more than that")]
