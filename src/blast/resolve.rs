@@ -188,7 +188,13 @@ impl<'a> Resolver<'a> {
 
     fn statement(&mut self, statement: &Statement) {
         for effect in &statement.effects {
-            self.effect(effect);
+            // What the text alone could say of a function it does not know is said better by `call`.
+            let unknown_function = effect.action == Action::Execute
+                && effect.certainty == Certainty::Possible
+                && matches!(effect.object.kind, ObjectKind::Function | ObjectKind::Procedure);
+            if !unknown_function {
+                self.effect(effect);
+            }
         }
         for function in &statement.functions {
             match function.notation {

@@ -1,5 +1,5 @@
-//! What calling a function does, as far as its name tells. With the catalog, names that users gave to
-//! functions are looked up as well; here, a name that no server has is code we know nothing of.
+//! What calling a function does, as far as its name tells. A name that no server has is code we know nothing of: a
+//! *possible* `execute` effect, which the catalog replaces by what it knows.
 
 use super::effect::{Action, Effect, Object, ObjectKind};
 use super::findings::Findings;
@@ -25,7 +25,7 @@ fn add_one(found: &mut Findings, function: &FunctionUse) {
         // Noted with its arguments where the call stands.
         (Notation::Call, Some(Class::Setting | Class::Sequence)) => {}
         (Notation::Procedure, None) => {
-            found.effect_because(execute(name, ObjectKind::Procedure), format!("CALL runs {}", shown(name)));
+            found.effect_because(execute(name, ObjectKind::Procedure).possible(), format!("CALL runs {}", shown(name)));
         }
         (Notation::Call, None) => {
             let reason = format!("{} is not a reviewed function of the server", shown(name));

@@ -90,7 +90,8 @@ pub enum SessionChange {
         /// What it will run.
         body: Box<Statement>,
     },
-    /// `EXECUTE name`: also does what the prepared statement does.
+    /// `EXECUTE name`: also does what the prepared statement does. Until that is known, the statement has an
+    /// `execute` effect on [`PreparedStatement`](super::ObjectKind::PreparedStatement) `name` in its place.
     ExecutePrepared(String),
     /// `DEALLOCATE name`, or all.
     Deallocate(Option<String>),
@@ -103,7 +104,8 @@ pub enum SessionChange {
         /// `WITH HOLD`: the rest of it runs at COMMIT.
         hold: bool,
     },
-    /// `FETCH`/`MOVE`: runs what the cursor was declared for.
+    /// `FETCH`/`MOVE`: runs what the cursor was declared for. Until that is known, the statement has an `execute`
+    /// effect on [`Cursor`](super::ObjectKind::Cursor) `name` in its place.
     FetchCursor(String),
     /// `CLOSE name`, or all.
     CloseCursor(Option<String>),
