@@ -239,7 +239,12 @@ impl Sum {
     }
 
     fn resolve(&mut self, statement: &Statement, around: &Surroundings<'_>) {
-        let resolved = resolved(statement, around);
+        let mut resolved = resolved(statement, around);
+        // What the text alone says of EXECUTE and FETCH; `follow` knows better what runs, or that nobody does.
+        resolved.effects.retain(|effect| {
+            effect.action != Action::Execute
+                || !matches!(effect.object.kind, ObjectKind::PreparedStatement | ObjectKind::Cursor)
+        });
         self.effects.extend(resolved.effects.iter().cloned());
         self.reasons.extend(resolved.reasons.iter().cloned());
         self.parts.push(Part { statement: statement.clone(), resolved });
