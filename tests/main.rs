@@ -13,6 +13,7 @@ mod demo;
 mod holds;
 mod kill;
 mod lexer_oracle;
+mod log_oracle;
 mod login;
 mod pgbench;
 mod psql;

@@ -3,6 +3,7 @@
 mod checkpointer;
 mod chunk;
 pub mod entry;
+pub mod export;
 mod files;
 mod guard;
 mod key;

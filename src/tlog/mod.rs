@@ -5,6 +5,7 @@
 //! signed as a note ([`note`]). Everything that is read is read strictly: one spelling, bounded in size.
 
 pub mod checkpoint;
+pub mod evidence;
 mod hash;
 pub mod note;
 pub mod proof;
@@ -12,5 +13,6 @@ pub mod tile;
 mod tree;
 
 pub use checkpoint::Checkpoint;
+pub use evidence::Evidence;
 pub use hash::{HASH_BYTES, Hash};
 pub use tree::{Frontier, Nodes, root};

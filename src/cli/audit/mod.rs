@@ -1,5 +1,6 @@
 //! `pgsluice audit`: the log. It is read from the data directory, with or without a running proxy.
 
+mod prove;
 mod render;
 mod search;
 mod tail;
@@ -22,6 +23,12 @@ pub enum Command {
     Search(search::Arguments),
     /// Print everything about one entry
     Show(search::ShowArguments),
+    /// Print a proof that an entry is in the log, to be checked by whoever has its key
+    Prove(prove::ProveArguments),
+    /// Check such a proof, without the log
+    CheckProof(prove::CheckArguments),
+    /// Write the signed log as a directory of tiles, to publish or to take away
+    Export(prove::ExportArguments),
 }
 
 /// Runs it.
@@ -37,6 +44,9 @@ pub fn run(command: &Command, globals: &Globals) -> CommandResult {
         Command::Tail(arguments) => tail::run(arguments, &directory),
         Command::Search(arguments) => search::run(arguments, &directory),
         Command::Show(arguments) => search::show(arguments, &directory),
+        Command::Prove(arguments) => prove::prove(arguments, &directory),
+        Command::CheckProof(arguments) => prove::check(arguments),
+        Command::Export(arguments) => prove::run_export(arguments, &directory),
     }
 }
 
