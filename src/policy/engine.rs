@@ -5,20 +5,23 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
-    Request as CedarRequest, RestrictedExpression,
+    ActionConstraint, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
+    PolicySet, Request as CedarRequest, RestrictedExpression,
 };
 use sha2::{Digest, Sha256};
 
 use super::error::{PolicyErrors, Problem};
 use super::identity::Identity;
 use super::request::{Carrier, Request};
-use super::source::{self, Checked, PARSED_SCHEMA, Source};
+use super::source::{self, Checked, PARSED_SCHEMA, Rule, Source};
 use super::verdict::{Outcome, Verdict};
 use crate::sql::{Action, Certainty, Effect, Extent, Object, ObjectKind};
 
 /// More approvals than this are never asked for.
 pub const APPROVALS_MAX: u32 = 3;
+
+/// What a verdict names where no policy decided.
+const NO_RULE: &str = "none";
 
 /// A verdict gives no more reasons than this; the rest are counted.
 const REASONS_MAX: usize = 8;
@@ -32,13 +35,24 @@ pub struct Engine {
 #[derive(Debug)]
 struct Inner {
     authorizer: Authorizer,
-    checked: Checked,
-    /// The entity of each action, in the order of [`Action::ALL`]: it carries the groups.
-    actions: Vec<Entity>,
+    /// In the order of [`Action::ALL`].
+    actions: Vec<ActionRules>,
+    rules: HashMap<PolicyId, Rule>,
+    warnings: Vec<Problem>,
     identity_type: EntityTypeName,
     object_type: EntityTypeName,
     version: u64,
     reads_transaction: bool,
+}
+
+/// One action, and what is said of it.
+#[derive(Debug)]
+struct ActionRules {
+    /// Carries the groups the action is in.
+    entity: Entity,
+    /// The policies whose head does not rule the action out. The others could say nothing, and evaluating them costs
+    /// most of a decision.
+    policies: PolicySet,
 }
 
 impl Engine {
@@ -54,29 +68,24 @@ impl Engine {
     ///
     /// A text does not parse, or does not fit the schema; each problem names file, line and column.
     pub fn new(sources: &[Source]) -> Result<Self, PolicyErrors> {
-        let checked = source::check(sources)?;
+        let Checked { policies, rules, warnings } = source::check(sources)?;
         let groups = PARSED_SCHEMA.action_entities().expect("the shipped schema is tested");
-        let actions = Action::ALL
-            .iter()
-            .map(|action| {
-                let id = uid(&name_of_type("Action"), action.as_str());
-                groups.get(&id).cloned().expect("the shipped schema names every action; tested")
-            })
-            .collect();
+        let actions = Action::ALL.iter().map(|action| ActionRules::new(*action, &policies, &groups)).collect();
         let mut hash = Sha256::new();
         for source in sources {
             hash.update((source.text.len() as u64).to_be_bytes());
             hash.update(&source.text);
         }
-        let reads_transaction = checked.policies.policies().any(|policy| policy.to_string().contains("in_transaction"));
+        let reads_transaction = policies.policies().any(|policy| policy.to_string().contains("in_transaction"));
         let digest = hash.finalize();
         let mut first = [0; 8];
         first.copy_from_slice(&digest[..8]);
         Ok(Self {
             inner: Arc::new(Inner {
                 authorizer: Authorizer::new(),
-                checked,
                 actions,
+                rules,
+                warnings,
                 identity_type: name_of_type("Identity"),
                 object_type: name_of_type("Object"),
                 version: u64::from_be_bytes(first),
@@ -94,7 +103,7 @@ impl Engine {
     /// How many policies there are.
     #[must_use]
     pub fn policy_count(&self) -> usize {
-        self.inner.checked.order.len()
+        self.inner.rules.len()
     }
 
     /// Whether any policy looks at whether a transaction block is open. Where none does, a verdict holds in
@@ -107,7 +116,7 @@ impl Engine {
     /// What is suspicious about the policies, but no error.
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
-        &self.inner.checked.warnings
+        &self.inner.warnings
     }
 
     /// What the policies say: the worst of what they say of each effect. Whatever goes wrong is a denial.
@@ -132,8 +141,25 @@ impl Engine {
         match worst {
             Some(worst) => Verdict { outcome: worst.outcome, policy: worst.policy, reasons: reasons.finish() },
             // Not reached, since there is at least one effect; but nothing may pass unasked.
-            None => Verdict { outcome: Outcome::Deny, policy: "none".to_owned(), reasons: Vec::new() },
+            None => Verdict { outcome: Outcome::Deny, policy: NO_RULE.to_owned(), reasons: Vec::new() },
         }
+    }
+}
+
+impl ActionRules {
+    fn new(action: Action, policies: &PolicySet, groups: &Entities) -> Self {
+        let id = uid(&name_of_type("Action"), action.as_str());
+        let entity = groups.get(&id).cloned().expect("the shipped schema names every action; tested");
+        let concerns = |constraint: &ActionConstraint| match constraint {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(other) => *other == id,
+            ActionConstraint::In(others) => {
+                others.iter().any(|other| *other == id || groups.is_ancestor_of(other, &id))
+            }
+        };
+        let concerned = policies.policies().filter(|policy| concerns(&policy.action_constraint())).cloned();
+        let policies = PolicySet::from_policies(concerned).expect("a part of a set has no id twice");
+        Self { entity, policies }
     }
 }
 
@@ -146,6 +172,21 @@ struct Judgement {
     reason: Option<String>,
     /// The policy's `@hint`.
     hint: Option<String>,
+}
+
+impl Judgement {
+    fn new(outcome: Outcome, rule: Option<&Rule>) -> Self {
+        match rule {
+            Some(rule) => {
+                Self { outcome, policy: rule.name.clone(), reason: rule.reason.clone(), hint: rule.hint.clone() }
+            }
+            None => Self::without_rule(outcome, "no policy permits it".to_owned()),
+        }
+    }
+
+    fn without_rule(outcome: Outcome, reason: String) -> Self {
+        Self { outcome, policy: NO_RULE.to_owned(), reason: Some(reason), hint: None }
+    }
 }
 
 impl Inner {
@@ -179,25 +220,22 @@ impl Inner {
 
     /// Asks without an approval, then with 1 to [`APPROVALS_MAX`].
     fn judge(&self, principal: &Result<Entity, String>, effect: &Effect, request: &Request<'_>) -> Judgement {
-        self.try_judge(principal.as_ref().map_err(Clone::clone), effect, request).unwrap_or_else(|error| Judgement {
-            outcome: Outcome::Deny,
-            policy: "none".to_owned(),
-            reason: Some(format!("the policies cannot be asked: {error}")),
-            hint: None,
+        self.try_judge(principal, effect, request).unwrap_or_else(|error| {
+            Judgement::without_rule(Outcome::Deny, format!("the policies cannot be asked: {error}"))
         })
     }
 
     fn try_judge(
         &self,
-        principal: Result<&Entity, String>,
+        principal: &Result<Entity, String>,
         effect: &Effect,
         request: &Request<'_>,
     ) -> Result<Judgement, String> {
-        let principal = principal?;
+        let principal = principal.as_ref().map_err(Clone::clone)?;
         let resource = self.resource(effect, request.database)?;
         let action = &self.actions[action_index(effect.action)];
-        let (principal_id, action_id, resource_id) = (principal.uid(), action.uid(), resource.uid());
-        let entities = Entities::from_entities([principal.clone(), action.clone(), resource], None)
+        let (principal_id, action_id, resource_id) = (principal.uid(), action.entity.uid(), resource.uid());
+        let entities = Entities::from_entities([principal.clone(), action.entity.clone(), resource], None)
             .map_err(|error| error.to_string())?;
         let mut refused = None;
         for approvals in 0..=APPROVALS_MAX {
@@ -209,43 +247,24 @@ impl Inner {
                 None,
             )
             .map_err(|error| error.to_string())?;
-            let response = self.authorizer.is_authorized(&asked, &self.checked.policies, &entities);
+            let response = self.authorizer.is_authorized(&asked, &action.policies, &entities);
+            let rule = self.first(response.diagnostics().reason());
             // Cedar leaves a policy that errors out of its answer: a `forbid` would be lost.
             if let Some(error) = response.diagnostics().errors().next() {
-                return Ok(Judgement {
-                    outcome: Outcome::Deny,
-                    policy: self.first(response.diagnostics().reason()).unwrap_or_else(|| "none".to_owned()),
-                    reason: Some(format!("a policy failed: {error}")),
-                    hint: None,
-                });
+                return Ok(Judgement::without_rule(Outcome::Deny, format!("a policy failed: {error}")));
             }
-            let policy = self.first(response.diagnostics().reason());
             if response.decision() == Decision::Allow {
                 let outcome = if approvals == 0 { Outcome::Pass } else { Outcome::Hold { needs: approvals } };
-                return Ok(self.judgement(outcome, policy));
+                return Ok(Judgement::new(outcome, rule));
             }
-            refused = policy;
+            refused = rule;
         }
-        Ok(self.judgement(Outcome::Deny, refused))
-    }
-
-    fn judgement(&self, outcome: Outcome, policy: Option<String>) -> Judgement {
-        let annotation = |name: &str| {
-            let id = PolicyId::new(policy.as_deref()?);
-            self.checked.policies.annotation(&id, name).filter(|text| !text.is_empty()).map(str::to_owned)
-        };
-        let (reason, hint) = (annotation("reason"), annotation("hint"));
-        match policy {
-            Some(policy) => Judgement { outcome, policy, reason, hint },
-            None => {
-                Judgement { outcome, policy: "none".to_owned(), reason: Some("no policy permits it".to_owned()), hint }
-            }
-        }
+        Ok(Judgement::new(Outcome::Deny, refused))
     }
 
     /// Of the policies that determined an answer, the one written first.
-    fn first<'a>(&self, ids: impl Iterator<Item = &'a PolicyId>) -> Option<String> {
-        ids.min_by_key(|id| self.checked.order.get(id).copied().unwrap_or(usize::MAX)).map(ToString::to_string)
+    fn first<'a>(&self, ids: impl Iterator<Item = &'a PolicyId>) -> Option<&Rule> {
+        ids.filter_map(|id| self.rules.get(id)).min_by_key(|rule| rule.order)
     }
 }
 

@@ -42,24 +42,44 @@ pub(super) static PARSED_SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
 pub(super) struct Checked {
     /// The policies; the id of each is `file: id`.
     pub(super) policies: PolicySet,
-    /// The order in which they were written, by id.
-    pub(super) order: HashMap<PolicyId, usize>,
+    /// What is said of each, by its id.
+    pub(super) rules: HashMap<PolicyId, Rule>,
     /// What is suspicious, but no error.
     pub(super) warnings: Vec<Problem>,
+}
+
+/// What is said of a policy.
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    /// The order in which it was written.
+    pub(super) order: usize,
+    /// `file: id`.
+    pub(super) name: String,
+    /// Its `@reason`.
+    pub(super) reason: Option<String>,
+    /// Its `@hint`.
+    pub(super) hint: Option<String>,
+}
+
+impl Rule {
+    fn new(order: usize, policy: &Policy) -> Self {
+        let annotation = |name: &str| policy.annotation(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        Self { order, name: policy.id().to_string(), reason: annotation("reason"), hint: annotation("hint") }
+    }
 }
 
 /// Parses and checks texts of policies as one set.
 pub(super) fn check(sources: &[Source]) -> Result<Checked, PolicyErrors> {
     let mut problems = Vec::new();
     let mut policies = PolicySet::new();
-    let mut order = HashMap::new();
+    let mut rules = HashMap::new();
     let mut file_of = HashMap::new();
     for source in sources {
         match parse(source) {
             Ok(parsed) => {
                 for policy in parsed {
                     let id = policy.id().clone();
-                    order.insert(id.clone(), order.len());
+                    rules.insert(id.clone(), Rule::new(rules.len(), &policy));
                     file_of.insert(id.clone(), source);
                     if policies.add(policy).is_err() {
                         problems.push(duplicate(source, &id));
@@ -97,7 +117,7 @@ pub(super) fn check(sources: &[Source]) -> Result<Checked, PolicyErrors> {
             Problem::of(source, warning, &warning.to_string())
         })
         .collect();
-    Ok(Checked { policies, order, warnings })
+    Ok(Checked { policies, rules, warnings })
 }
 
 /// Parses one text. Each policy is named by its `@id`, or else by its number in the text, from 1.
