@@ -381,7 +381,7 @@ fn nobody_is_logged_in_because_of_the_proxys_own_user() {
     if own != "postgres" {
         server.sql("postgres", &format!("create role \"{own}\" login superuser")).unwrap();
     }
-    let door = Door::open(&format!("host={} port={}", server.directory().display(), server.port()));
+    let door = Door::open(&format!("postgres://:{}/?host={}", server.port(), server.directory().display()));
     let seen = finished(psql(&door.url(&own, "postgres")).args(["-c", "select 1"]));
     assert!(seen.stderr.contains("pgsluice: the upstream server asked for no credentials"), "{seen:?}");
     // The same user of this machine may, over a socket where the kernel says who it is.

@@ -16,8 +16,7 @@ use crate::catalog::{Catalog, Dialer, SideConnection};
 use crate::control;
 use crate::gate::{self, Gate};
 use crate::policy::Engine;
-use crate::proxy::conninfo::{self, ConnectionString};
-use crate::proxy::tls::{self, ServerTls, SideTls, TrustedRoots, UpstreamTlsOptions};
+use crate::proxy::tls::{self, ServerTls, SideTls};
 use crate::proxy::upstream::Vouching;
 use crate::proxy::{
     self, Entered, Entry, EntryLimits, Listener, ListenerLimits, PolicyRules, Shared, Stream, Upstream,
@@ -95,7 +94,7 @@ async fn serve(config: Config) -> CommandResult {
     let engine = policy::engine(config.policies.as_deref())?;
     make_data_directory(&config.data)?;
     let tls = server_tls(&config)?;
-    let target = target_of(&config);
+    let target = config.upstream.target(&config.upstream_tls);
     let upstream = Upstream::new(&target, Vouching::default())
         .map_err(|error| Failure::usage(format_args!("TLS towards the upstream cannot be set up: {error}")))?;
     let catalog = look_upstream(&config, &upstream).await?;
@@ -223,37 +222,6 @@ fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
 
 fn address_of(listen: &ListenAddress) -> proxy::ListenAddress {
     proxy::ListenAddress::Tcp { host: listen.host().to_owned(), port: listen.port() }
-}
-
-fn target_of(config: &Config) -> ConnectionString {
-    let url = &config.upstream;
-    ConnectionString {
-        host: match &url.host {
-            Host::Tcp(name) => conninfo::Host::Tcp(name.clone()),
-            Host::Unix(directory) => conninfo::Host::UnixDirectory(directory.clone()),
-        },
-        port: url.port,
-        user: url.user.clone(),
-        password: url.password.clone(),
-        database: url.database.clone(),
-        connect_timeout: None,
-        tls: UpstreamTlsOptions {
-            mode: config.upstream_tls.mode.map(|mode| match mode {
-                SslMode::Disable => tls::SslMode::Disable,
-                SslMode::Prefer => tls::SslMode::Prefer,
-                SslMode::Require => tls::SslMode::Require,
-                SslMode::VerifyCa => tls::SslMode::VerifyCa,
-                SslMode::VerifyFull => tls::SslMode::VerifyFull,
-            }),
-            roots: match &config.upstream_tls.root_certificate {
-                None => TrustedRoots::DefaultFile,
-                Some(path) if path.as_os_str() == "system" => TrustedRoots::System,
-                Some(path) => TrustedRoots::File(path.clone()),
-            },
-            certificate: config.upstream_tls.certificate.clone(),
-            key: config.upstream_tls.key.clone(),
-        },
-    }
 }
 
 /// Opens the side connection once, so that a wrong upstream is told at the start and not to the first client.

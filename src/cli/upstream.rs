@@ -11,6 +11,8 @@ use serde::de;
 use zeroize::Zeroizing;
 
 use super::config::suggestion;
+use crate::proxy::tls::{self, TrustedRoots, UpstreamTlsOptions};
+use crate::proxy::upstream;
 
 const PARAMETERS: [&str; 11] = [
     "host",
@@ -106,6 +108,21 @@ impl UpstreamTls {
             key: self.key.or(other.key),
         }
     }
+
+    /// The same for the proxy.
+    #[must_use]
+    pub fn options(&self) -> UpstreamTlsOptions {
+        UpstreamTlsOptions {
+            mode: self.mode.map(SslMode::proxied),
+            roots: match &self.root_certificate {
+                None => TrustedRoots::DefaultFile,
+                Some(path) if path.as_os_str() == "system" => TrustedRoots::System,
+                Some(path) => TrustedRoots::File(path.clone()),
+            },
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        }
+    }
 }
 
 /// libpq's `sslmode`.
@@ -123,6 +140,18 @@ pub enum SslMode {
     VerifyCa,
     /// The same, and for this host
     VerifyFull,
+}
+
+impl SslMode {
+    const fn proxied(self) -> tls::SslMode {
+        match self {
+            Self::Disable => tls::SslMode::Disable,
+            Self::Prefer => tls::SslMode::Prefer,
+            Self::Require => tls::SslMode::Require,
+            Self::VerifyCa => tls::SslMode::VerifyCa,
+            Self::VerifyFull => tls::SslMode::VerifyFull,
+        }
+    }
 }
 
 impl fmt::Debug for UpstreamUrl {
@@ -205,6 +234,16 @@ impl FromStr for UpstreamUrl {
 }
 
 impl UpstreamUrl {
+    /// The server as the proxy reaches it, with what `tls` says of TLS in place of the URL.
+    #[must_use]
+    pub fn target(&self, tls: &UpstreamTls) -> upstream::Target {
+        let host = match &self.host {
+            Host::Tcp(name) => upstream::Host::Tcp(name.clone()),
+            Host::Unix(directory) => upstream::Host::UnixDirectory(directory.clone()),
+        };
+        upstream::Target { host, port: self.port, tls: tls.options() }
+    }
+
     fn set(&mut self, name: &str, value: String) -> Result<(), UpstreamUrlError> {
         match name {
             "host" => self.host = host_of(value),

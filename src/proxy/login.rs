@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! connecting -> startup sent -> authenticating -> AuthenticationOk -> settings, key -> ReadyForQuery
-//!                   |  refused under prefer/allow: once more with the other protection
+//!                   |  refused over TLS under `prefer`: once more without
 //! ```
 //!
 //! What the server says goes to the client as it is, except its cancel key, for which the client gets one of ours,
@@ -232,8 +232,8 @@ impl Greeting {
     }
 }
 
-/// Connects, sends the startup packet and reads the server's first message. Where libpq would try once more with
-/// the other protection after a refusal, so do we; if that is refused too, the first refusal counts.
+/// Connects, sends the startup packet and reads the server's first message. Where libpq would try once more without
+/// TLS after a refusal, so do we; if that is refused too, the first refusal counts.
 async fn open(
     upstream: &Upstream,
     asked: ProtocolVersion,
@@ -242,7 +242,7 @@ async fn open(
     let stream = upstream.connect().await.map_err(LoginError::Unreachable)?;
     let (server, first) = start(stream, asked, judged).await?;
     if first.tag() == BackendTag::ErrorResponse
-        && let Some(Ok(other)) = upstream.connect_otherwise(server.stream()).await
+        && let Some(Ok(other)) = upstream.connect_without_tls(server.stream()).await
         && let Ok((other, other_first)) = start(other, asked, judged).await
         && other_first.tag() != BackendTag::ErrorResponse
     {

@@ -13,7 +13,6 @@ mod authenticate;
 pub mod cancel;
 mod client_side;
 mod connection;
-pub mod conninfo;
 mod decide;
 pub mod entry;
 mod frames;

@@ -11,13 +11,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::conninfo::{ConnectionString, Host};
 use super::stream::{Peer, Stream, tune};
-use super::tls::{SslMode, TlsSetupError, UpstreamTls};
+use super::tls::{SslMode, TlsSetupError, UpstreamTls, UpstreamTlsOptions};
 use crate::wire::encode;
 
-/// How long one attempt to connect may take if the connection string says nothing.
+/// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the server is, and how it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its host.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
+    /// TLS with it.
+    pub tls: UpstreamTlsOptions,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A name or an address.
+    Tcp(String),
+    /// The directory of a Unix socket.
+    UnixDirectory(PathBuf),
+}
 
 /// Whether the upstream may log a client in because of who *we* are.
 ///
@@ -42,7 +61,6 @@ pub struct Upstream {
 struct Inner {
     location: Location,
     tls: UpstreamTls,
-    connect_timeout: Duration,
     vouching: Vouching,
 }
 
@@ -80,23 +98,18 @@ pub enum ConnectError {
 }
 
 impl Upstream {
-    /// The server of a connection string.
+    /// The server at a place.
     ///
     /// # Errors
-    /// TLS cannot be set up as it says.
-    pub fn new(target: &ConnectionString, vouching: Vouching) -> Result<Self, TlsSetupError> {
+    /// TLS cannot be set up as its options say.
+    pub fn new(target: &Target, vouching: Vouching) -> Result<Self, TlsSetupError> {
         let location = match &target.host {
             Host::Tcp(host) => Location::Tcp { host: host.clone(), port: target.port },
             Host::UnixDirectory(directory) => {
                 Location::Unix { path: directory.join(format!(".s.PGSQL.{}", target.port)) }
             }
         };
-        let inner = Inner {
-            location,
-            tls: UpstreamTls::new(&target.tls)?,
-            connect_timeout: target.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-            vouching,
-        };
+        let inner = Inner { location, tls: UpstreamTls::new(&target.tls)?, vouching };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -123,14 +136,10 @@ impl Upstream {
         }
     }
 
-    /// Connects once more with the other protection, where libpq would do so after the server refused the first.
-    pub(super) async fn connect_otherwise(&self, refused: &Stream) -> Option<Result<Stream, ConnectError>> {
-        let other = match (self.inner.tls.mode(), refused.is_tls(), refused.peer()) {
-            (SslMode::Prefer, true, _) => Protection::Plain,
-            (SslMode::Allow, false, Peer::Tcp(_)) => Protection::Tls,
-            _ => return None,
-        };
-        Some(self.attempt(None, other).await)
+    /// Connects once more without TLS, where libpq would do so after the server refused a login with it.
+    pub(super) async fn connect_without_tls(&self, refused: &Stream) -> Option<Result<Stream, ConnectError>> {
+        let once_more = self.inner.tls.mode() == SslMode::Prefer && refused.is_tls();
+        if once_more { Some(self.attempt(None, Protection::Plain).await) } else { None }
     }
 
     /// Connects to the server that a session is connected to, with the same protection.
@@ -167,14 +176,15 @@ impl Upstream {
     fn first_choice(&self) -> Protection {
         match (&self.inner.location, self.inner.tls.mode()) {
             // As libpq: a Unix socket needs no TLS, whatever the mode.
-            (Location::Unix { .. }, _) | (_, SslMode::Disable | SslMode::Allow) => Protection::Plain,
+            (Location::Unix { .. }, _) | (_, SslMode::Disable) => Protection::Plain,
             _ => Protection::Tls,
         }
     }
 
     async fn attempt(&self, address: Option<SocketAddr>, protection: Protection) -> Result<Stream, ConnectError> {
-        let limit = self.inner.connect_timeout;
-        timeout(limit, self.attempt_unlimited(address, protection)).await.unwrap_or(Err(ConnectError::Timeout(limit)))
+        timeout(CONNECT_TIMEOUT, self.attempt_unlimited(address, protection))
+            .await
+            .unwrap_or(Err(ConnectError::Timeout(CONNECT_TIMEOUT)))
     }
 
     async fn attempt_unlimited(

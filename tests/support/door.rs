@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use pgsluice::cli::upstream::UpstreamUrl;
 use pgsluice::proxy::cancel::CancelAnswer;
 use pgsluice::proxy::entry::EntryFault;
 use pgsluice::proxy::parameters::{Requester, StartupRules, StartupVerdict, StartupWish};
@@ -49,8 +50,9 @@ impl Door {
     }
 
     pub(crate) fn open_with(upstream: &str, limits: EntryLimits) -> Self {
-        let target = upstream.parse().unwrap_or_else(|error| panic!("{upstream}: it {error}"));
-        let upstream = Upstream::new(&target, Vouching::Refused).unwrap_or_else(|error| panic!("{error}"));
+        let url: UpstreamUrl = upstream.parse().unwrap_or_else(|error| panic!("{upstream}: {error}"));
+        let upstream =
+            Upstream::new(&url.target(&url.tls), Vouching::Refused).unwrap_or_else(|error| panic!("{error}"));
         let place = tempfile::tempdir().unwrap();
         let tls = ServerTls::self_made(place.path(), &[]).unwrap();
         let entry = Arc::new(Entry::new(upstream, Arc::new(Rules), limits).with_tls(tls));

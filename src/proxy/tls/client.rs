@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -20,8 +19,6 @@ use super::{TlsSetupError, provider, read_certificates, read_key};
 pub enum SslMode {
     /// Never.
     Disable,
-    /// Only if the server refuses the login without.
-    Allow,
     /// If the server can; plain otherwise. libpq's default, and safe against nobody who is active.
     #[default]
     Prefer,
@@ -39,7 +36,6 @@ impl SslMode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Disable => "disable",
-            Self::Allow => "allow",
             Self::Prefer => "prefer",
             Self::Require => "require",
             Self::VerifyCa => "verify-ca",
@@ -60,19 +56,6 @@ impl std::fmt::Display for SslMode {
     }
 }
 
-impl FromStr for SslMode {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        [Self::Disable, Self::Allow, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull]
-            .into_iter()
-            .find(|mode| mode.as_str() == word)
-            .ok_or_else(|| {
-                format!("unknown sslmode {word:?}. Use one of disable, allow, prefer, require, verify-ca, verify-full")
-            })
-    }
-}
-
 /// Which certificates are trusted to vouch for the server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum TrustedRoots {
@@ -85,7 +68,7 @@ pub enum TrustedRoots {
     System,
 }
 
-/// What the connection string says about TLS.
+/// How TLS with the server is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpstreamTlsOptions {
     /// `sslmode`; as in libpq, `None` is `prefer`, or `verify-full` with `sslrootcert=system`.
@@ -235,7 +218,7 @@ mod tests {
         for mode in [SslMode::VerifyCa, SslMode::VerifyFull] {
             assert!(matches!(setup(mode, missing()), Err(TlsSetupError::NoRoots { .. })));
         }
-        for mode in [SslMode::Disable, SslMode::Allow, SslMode::Prefer, SslMode::Require] {
+        for mode in [SslMode::Disable, SslMode::Prefer, SslMode::Require] {
             assert_eq!(setup(mode, missing()).unwrap().mode(), mode);
         }
     }
@@ -253,13 +236,5 @@ mod tests {
         let options =
             UpstreamTlsOptions { certificate: Some(PathBuf::from("client.crt")), ..UpstreamTlsOptions::default() };
         assert!(matches!(UpstreamTls::new(&options), Err(TlsSetupError::HalfPair)));
-    }
-
-    #[test]
-    fn modes_have_libpqs_words() {
-        for word in ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] {
-            assert_eq!(word.parse::<SslMode>().unwrap().to_string(), word);
-        }
-        assert!("verify".parse::<SslMode>().unwrap_err().contains("verify-full"));
     }
 }
