@@ -213,9 +213,13 @@ impl<'a> Parser<'a> {
             | Keyword::CurrentRole
             | Keyword::CurrentUser
             | Keyword::SessionUser
-            | Keyword::SystemUser
             | Keyword::User
             | Keyword::CurrentCatalog => self.cursor.advance(),
+            // A column's name to servers before 16.
+            Keyword::SystemUser => {
+                self.found.system_call("system_user");
+                self.cursor.advance();
+            }
             Keyword::CurrentSchema if self.cursor.kind_at(1) != Some(TokenKind::OpenParen) => self.cursor.advance(),
             Keyword::CurrentTime | Keyword::CurrentTimestamp | Keyword::Localtime | Keyword::Localtimestamp => {
                 self.cursor.advance();
