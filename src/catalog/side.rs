@@ -93,8 +93,8 @@ impl Default for Limits {
             statement: Duration::from_secs(30),
             probe_every: Duration::from_secs(1),
             stale_after: Duration::from_secs(5),
-            idle: Duration::from_secs(30),
-            databases: 32,
+            idle: Duration::from_secs(10),
+            databases: 256,
             radius: Duration::from_secs(3),
         }
     }
