@@ -212,10 +212,10 @@ fn make_data_directory(path: &Path) -> Result<(), Failure> {
 
 fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
     match &config.tls {
-        Some(pair) => ServerTls::from_files(&pair.certificate, &pair.key).map_err(|error| Failure::usage(error)),
+        Some(pair) => ServerTls::from_files(&pair.certificate, &pair.key).map_err(Failure::usage),
         None => {
             let names = ["localhost".to_owned(), config.listen.host().to_owned()];
-            ServerTls::self_made(&config.data, &names).map_err(|error| Failure::failed(error))
+            ServerTls::self_made(&config.data, &names).map_err(Failure::failed)
         }
     }
 }

@@ -31,8 +31,6 @@ const ESTIMATE_SLACK: f64 = 1.1;
 pub(super) enum Admission {
     /// The statement may go: its intent is in the log.
     Granted {
-        /// The hold it was approved in.
-        hold: Option<String>,
         /// The record, to be completed with the outcome.
         record: Option<Box<Record>>,
     },
@@ -94,7 +92,7 @@ pub(super) struct Notice {
 /// Waits for the intent to be durable.
 pub(super) fn record_first(shared: Arc<Shared>, record: Box<Record>) -> Underway {
     let (_, notices) = mpsc::channel(1);
-    let future = Box::pin(async move { durable(&shared, record, None).await });
+    let future = Box::pin(async move { durable(&shared, record).await });
     Underway { future, notices, end: None, purpose: Purpose::Log }
 }
 
@@ -106,10 +104,10 @@ pub(super) fn hold(shared: Arc<Shared>, held: Held, record: Box<Record>) -> Unde
     Underway { future, notices, end: Some(end), purpose: Purpose::Person }
 }
 
-async fn durable(shared: &Shared, mut record: Box<Record>, hold: Option<String>) -> Admission {
+async fn durable(shared: &Shared, mut record: Box<Record>) -> Admission {
     record.time = jiff::Timestamp::now();
     match shared.log.append_durable((*record).clone()).await {
-        Ok(_) => Admission::Granted { hold, record: Some(record) },
+        Ok(_) => Admission::Granted { record: Some(record) },
         Err(error) => Admission::Refused(Refusal::log_failed(&error.to_string())),
     }
 }
@@ -140,7 +138,7 @@ async fn wait_for_person(
                 None => {
                     record.verdict = Some("approved".into());
                     record.hold = Some(id.as_str().into());
-                    return durable(&shared, record, Some(id)).await;
+                    return durable(&shared, record).await;
                 }
                 Some(growth) => {
                     held.request.reasons.insert(0, growth);

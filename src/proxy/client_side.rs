@@ -320,7 +320,6 @@ impl Session {
     }
 
     /// The statement a Bind names and the decision on it; `None` when answers have to be awaited first.
-    #[expect(clippy::type_complexity, reason = "a statement that may be unknown, and a decision that never is")]
     fn prepared_for_bind(&mut self, name: &[u8]) -> Option<(Option<Arc<Prepared>>, Arc<Decision>)> {
         let known = self.statements.find(name).cloned();
         let unsettled = self.meaning == Meaning::DependsOnAnswers
@@ -449,7 +448,7 @@ impl Session {
         };
         Some(match admission {
             Admission::Refused(refusal) => self.refuse(passage, &decision, refusal),
-            Admission::Granted { record, .. } => self.granted(passage, &decision, record),
+            Admission::Granted { record } => self.granted(passage, &decision, record),
         })
     }
 

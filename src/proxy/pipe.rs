@@ -140,11 +140,6 @@ impl Pipe {
         self.insert.len() - self.insert_sent + self.seen - self.sent
     }
 
-    /// Whether the buffer holds bytes that nobody has looked at.
-    pub(super) const fn has_undecided(&self) -> bool {
-        self.filled > self.seen
-    }
-
     /// Makes room to hold `bytes` bytes from the start of the undecided frame on.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.compact();
@@ -386,7 +381,7 @@ mod tests {
                     while !part.is_empty() {
                         poll_fn(|context| pipe.poll_fill(context, Pin::new(&mut part))).await.unwrap();
                     }
-                    while pipe.has_undecided() && !pipe.inside_frame() {
+                    while pipe.filled > pipe.seen && !pipe.inside_frame() {
                         let Some((what, bytes)) = next.next() else { break };
                         match what {
                             0 => pipe.discard(bytes.len()),

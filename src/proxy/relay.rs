@@ -29,32 +29,35 @@ pub(super) struct Signals {
     pub(super) stop: watch::Receiver<bool>,
 }
 
-/// Why a session ended.
+/// Who ended a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// The client said good-bye or closed.
-    ByClient,
+    Client,
     /// The server closed.
-    ByServer,
+    Server,
     /// We ended it.
-    ByProxy,
+    Proxy,
 }
+
+/// Something waited for.
+type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Everything a session waits for beside its two sockets.
 struct Waits {
     signals: Signals,
     stopping: bool,
-    log_room: Option<Pin<Box<dyn Future<Output = Result<(), AppendError>> + Send>>>,
-    stop_changed: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    log_room: Option<Waiting<Result<(), AppendError>>>,
+    stop_changed: Option<Waiting<()>>,
 }
 
 impl Ended {
     /// For the log.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::ByClient => "the client closed",
-            Self::ByServer => "the server closed",
-            Self::ByProxy => "the proxy ended it",
+            Self::Client => "the client closed",
+            Self::Server => "the server closed",
+            Self::Proxy => "the proxy ended it",
         }
     }
 }
@@ -66,7 +69,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let mut stop = signals.stop.clone();
-    let stop_changed: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+    let stop_changed: Waiting<()> = Box::pin(async move {
         // A sender that is gone is a proxy that is gone.
         let _ = stop.wait_for(|stop| *stop).await;
     });
@@ -92,7 +95,7 @@ where
         session.advance();
         moved |= match drain(&mut session.to_client, client, context) {
             Ok(moved) => moved,
-            Err(_) => return Poll::Ready(gone(session, Ended::ByClient)),
+            Err(_) => return Poll::Ready(gone(session, Ended::Client)),
         };
         moved |= match drain(&mut session.to_server, server, context) {
             Ok(moved) => moved,
@@ -118,15 +121,15 @@ where
 fn is_over(session: &mut Session) -> Option<Ended> {
     let said = session.to_client.is_flushed() && session.say.is_empty();
     if session.server_ended && said {
-        return Some(gone(session, Ended::ByServer));
+        return Some(gone(session, Ended::Server));
     }
     if matches!(session.stage, Stage::Over) && said {
-        return Some(Ended::ByProxy);
+        return Some(Ended::Proxy);
     }
     if session.client_ended && session.to_server.is_flushed() && matches!(session.stage, Stage::Reading) {
         // What the client asked for before it left is with the server. An EOF there is what the server expects.
         if session.unanswered.is_empty() {
-            return Some(Ended::ByClient);
+            return Some(Ended::Client);
         }
     }
     None
