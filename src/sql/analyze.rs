@@ -79,7 +79,7 @@ fn analyze_statement(tokens: StatementTokens<'_>) -> Statement {
         Ok(command) => command,
         Err(refusal) => return refused(tokens, &words, refusal),
     };
-    into_statement(tokens.span(), command.to_string(), parser.found)
+    into_statement(tokens.span(), command, parser.found)
 }
 
 /// A statement that the grammar does not know: whatever was found on the way may be wrong.

@@ -172,11 +172,11 @@ impl Ends {
             TokenKind::OpenParen | TokenKind::OpenBracket => self.open(token)?,
             TokenKind::CloseParen => self.close(token, TokenKind::OpenParen)?,
             TokenKind::CloseBracket => self.close(token, TokenKind::OpenBracket)?,
+            // The grammar has semicolons inside parentheses in one place: the actions of a rule.
+            TokenKind::Semicolon
+                if self.open.as_slice() == [TokenKind::OpenParen] && self.is_create_of(lexed, &["rule"]) => {}
             TokenKind::Semicolon if !self.open.is_empty() => {
-                // The grammar has semicolons inside parentheses in one place: the actions of a rule.
-                if self.open.as_slice() != [TokenKind::OpenParen] || !self.is_create_of(lexed, &["rule"]) {
-                    return Err(error(SplitErrorReason::SemicolonInside, token));
-                }
+                return Err(error(SplitErrorReason::SemicolonInside, token));
             }
             TokenKind::Semicolon => {
                 let statement = self.bodies.last_mut().unwrap_or(&mut self.start);

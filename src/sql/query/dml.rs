@@ -108,7 +108,7 @@ impl<'a> Parser<'a> {
         let changed = self.changed_relation()?;
         self.cursor.expect(Keyword::Set)?;
         self.assignments()?;
-        let from = if self.cursor.eat(Keyword::From) { self.from_list()? } else { FromClause::default() };
+        let from = if self.cursor.eat(Keyword::From) { self.list_of_from()? } else { FromClause::default() };
         self.where_of_change(changed, from, Action::Update)?;
         self.returning()?;
         Ok(changed.relation)
@@ -119,7 +119,7 @@ impl<'a> Parser<'a> {
         self.cursor.expect(Keyword::Delete)?;
         self.cursor.expect(Keyword::From)?;
         let changed = self.changed_relation()?;
-        let from = if self.cursor.eat(Keyword::Using) { self.from_list()? } else { FromClause::default() };
+        let from = if self.cursor.eat(Keyword::Using) { self.list_of_from()? } else { FromClause::default() };
         self.where_of_change(changed, from, Action::Delete)?;
         self.returning()?;
         Ok(changed.relation)

@@ -55,7 +55,7 @@ impl<'j, 'a> Judge<'j, 'a> {
     }
 
     /// The same, asked from inside a subquery: only columns with the target's name before them count.
-    pub(super) const fn from_inside(mut self) -> Self {
+    pub(super) const fn seen_from_inside(mut self) -> Self {
         self.qualified_only = true;
         self
     }
@@ -221,7 +221,7 @@ pub(super) fn query_shape<'a>(
     let correlates = match (condition, target) {
         (Some(condition), Some(target)) if !sources.iter().any(|source| source.alias == target.alias) => {
             let seen = Target { others: sources.iter().chain(&target.others).cloned().collect(), ..target.clone() };
-            Judge::new(&seen, literals).from_inside().excludes(condition)
+            Judge::new(&seen, literals).seen_from_inside().excludes(condition)
         }
         _ => false,
     };

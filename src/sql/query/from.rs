@@ -40,7 +40,7 @@ enum Grouped<'a> {
 
 impl<'a> Parser<'a> {
     /// `item, item, ...` behind FROM or USING.
-    pub(super) fn from_list(&mut self) -> Parsed<FromClause<'a>> {
+    pub(super) fn list_of_from(&mut self) -> Parsed<FromClause<'a>> {
         let mut from = FromClause::default();
         self.list(|parser| parser.joined_item(&mut from))?;
         Ok(from)
@@ -48,7 +48,7 @@ impl<'a> Parser<'a> {
 
     /// One item with the joins behind it.
     pub(super) fn joined_item(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
-        self.from_item(from)?;
+        self.item_of_from(from)?;
         self.joins(from)
     }
 
@@ -62,7 +62,7 @@ impl<'a> Parser<'a> {
                 let kind = self.join_kind()?;
                 owed += usize::from(matches!(kind, Join::Inner | Join::Outer));
                 inner = kind != Join::Outer;
-                self.from_item(from)?;
+                self.item_of_from(from)?;
             } else if owed > 0 && self.cursor.eat(Keyword::On) {
                 owed -= 1;
                 let condition = self.expression()?.into_condition();
@@ -106,7 +106,7 @@ impl<'a> Parser<'a> {
     }
 
     /// One item without joins.
-    fn from_item(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
+    fn item_of_from(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
         self.cursor.eat(Keyword::Lateral);
         if self.cursor.at_kind(TokenKind::OpenParen) {
             return match self.grouped(from)? {

@@ -403,9 +403,7 @@ impl<'a> Parser<'a> {
             if !parser.cursor.at(Keyword::From) {
                 arguments.push(parser.expression()?);
             }
-            if parser.cursor.eat(Keyword::From) {
-                arguments.extend(parser.expression_list()?);
-            } else if parser.cursor.eat_kind(TokenKind::Comma) {
+            if parser.cursor.eat(Keyword::From) || parser.cursor.eat_kind(TokenKind::Comma) {
                 arguments.extend(parser.expression_list()?);
             }
             Ok(derived(&arguments))

@@ -146,9 +146,9 @@ impl<'a> Parser<'a> {
             self.target_list()?;
         }
         if self.cursor.eat(Keyword::Into) {
-            self.into_table()?;
+            self.table_of_into()?;
         }
-        let mut from = if self.cursor.eat(Keyword::From) { self.from_list()? } else { FromClause::default() };
+        let mut from = if self.cursor.eat(Keyword::From) { self.list_of_from()? } else { FromClause::default() };
         if self.cursor.eat(Keyword::Where) {
             let condition = self.expression()?.into_condition();
             from.conditions.push(condition);
@@ -200,7 +200,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `INTO [TEMPORARY] [TABLE] name`: a table is made.
-    fn into_table(&mut self) -> Parsed<()> {
+    fn table_of_into(&mut self) -> Parsed<()> {
         self.cursor.eat_any(&[Keyword::Local, Keyword::Global]);
         let mut temporary = self.cursor.eat_any(&[Keyword::Temporary, Keyword::Temp]).is_some();
         if !temporary {

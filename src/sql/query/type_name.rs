@@ -36,18 +36,18 @@ impl<'a> Parser<'a> {
     }
 
     fn simple_type(&mut self) -> Parsed<Option<String>> {
-        if let Some(keyword) = self.cursor.keyword() {
-            if let Some(name) = self.system_type(keyword)? {
-                self.found.system_type(name);
-                if keyword == Keyword::Json {
-                    // A plain name on servers before 17.
-                    self.found.types.push(crate::sql::Name { schema: None, name: "json".to_owned() });
-                }
-                if keyword == Keyword::Interval {
-                    self.interval_fields()?;
-                }
-                return Ok(Some(name.to_owned()));
+        if let Some(keyword) = self.cursor.keyword()
+            && let Some(name) = self.system_type(keyword)?
+        {
+            self.found.system_type(name);
+            if keyword == Keyword::Json {
+                // A plain name on servers before 17.
+                self.found.types.push(crate::sql::Name { schema: None, name: "json".to_owned() });
             }
+            if keyword == Keyword::Interval {
+                self.interval_fields()?;
+            }
+            return Ok(Some(name.to_owned()));
         }
         let mut parts = vec![self.cursor.name(NamePosition::TypeOrFunction)?];
         while self.cursor.at_kind(TokenKind::Dot) {

@@ -78,7 +78,7 @@ impl<'a> Parser<'a> {
 
     /// What would be done is only looked at. Functions stay: planning runs those that are labelled immutable.
     fn only_plans(&mut self) {
-        let effects = std::mem::replace(&mut self.found.effects, Distinct::default());
+        let effects = std::mem::take(&mut self.found.effects);
         for effect in effects.into_vec() {
             match effect.action {
                 Action::Execute | Action::Unknown | Action::Host | Action::Set => self.found.effects.push(effect),
