@@ -138,14 +138,14 @@ fn in_a_transaction_a_denial_fails_the_transaction() {
     let counter = Counter::open();
     let mut session = counter.session();
     session.query("begin");
-    assert_eq!(session.query("update orders set status = 'open' where id = 1").status, b'T');
+    assert_eq!(session.query("update customers set city = 'Graz' where id = 1").status, b'T');
     session.raw(&query(DELETE));
     assert_eq!(counter.proxy.deny_next("no")["in_transaction"], true);
     let reply = session.reply();
     assert_eq!((refusal(&reply).0, reply.status), ("42501", b'E'));
     assert_eq!(session.query("select 1").errors[0].code, "25P02");
     assert_eq!(session.query("commit").tags, ["ROLLBACK"]);
-    assert_eq!(counter.postgres.sql("shop", "select count(*) from orders_log").unwrap(), "0");
+    assert_ne!(counter.postgres.sql("shop", "select city from customers where id = 1").unwrap(), "Graz");
     counter.unchanged();
 }
 
@@ -259,7 +259,7 @@ fn when_the_proxy_stops_the_client_is_told_and_nothing_runs() {
     counter.proxy.held();
     counter.proxy.stop(Signal::SIGTERM);
     let reply = session.reply();
-    assert_eq!((refusal(&reply).0, reply.status), ("57P01", 0));
+    assert_eq!((reply.errors[0].code.as_str(), reply.status), ("57P01", 0));
     counter.unchanged();
 }
 
@@ -365,7 +365,7 @@ async def main():
     pool = await asyncpg.create_pool(sys.argv[1], min_size=1, max_size=1)
     async with pool.acquire() as connection:
         print(await connection.fetchval("select count(*) from customers where id <= $1", 5))
-        await connection.executemany("update orders set status = 'open' where id = $1", [(1,), (2,)])
+        await connection.executemany("update customers set city = 'Graz' where id = $1", [(1,), (2,)])
         print(await connection.execute("delete from orders where id = $1", 1))
     # Handing the connection back and out again sends asyncpg's reset, which must not wait.
     async with pool.acquire() as connection:
@@ -391,18 +391,18 @@ fn several_statements_in_one_message_wait_together() {
     session.raw(&query("select 1; delete from orders where id = 1; select 2"));
     counter.proxy.approve_next(&[]);
     assert_eq!(session.reply().tags, ["SELECT 1", "DELETE 1", "SELECT 1"]);
-    session.raw(&query("update orders set status = 'open' where id = 2; delete from orders where id = 2"));
+    session.raw(&query("update customers set city = 'x' where id = 2; delete from orders where id = 2"));
     counter.proxy.deny_next("no");
     let reply = session.reply();
     assert_eq!((refusal(&reply).0, reply.tags.len()), ("42501", 0));
-    assert_eq!(counter.postgres.sql("shop", "select count(*) from orders_log where order_id = 2").unwrap(), "0");
+    assert_eq!(counter.postgres.sql("shop", "select count(*) from customers where city = 'x'").unwrap(), "0");
 }
 
 #[test]
 fn reads_and_bounded_writes_do_not_wait() {
     let counter = Counter::open();
     let sql = "select count(*) from order_totals; insert into order_items values (1, 9, 'lamp', 1, 2.50); \
-               update orders set status = 'paid' where id = 1; select * from orders where id = 1 for update";
+               update customers set city = 'Graz' where id = 1; select * from customers where id = 1 for update";
     let client = finished(psql(&counter.url()).args(["-q", "-c", sql]));
     assert_eq!(client.code, Some(0), "{}", client.stderr);
     assert!(!client.stderr.contains("pgsluice"), "{}", client.stderr);

@@ -1,7 +1,6 @@
 //! `pgsluice serve` in front of a server, and the other commands against it.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -83,14 +82,16 @@ impl Proxy {
         self.port = port;
     }
 
-    /// Starts `serve`, again if it was stopped or killed, and waits until it accepts connections.
+    /// Starts `serve`, again if it was stopped or killed, and waits until it says that it listens.
     pub(crate) fn launch(&mut self) {
+        let starts = |log: &str| log.matches("pgsluice listens on").count();
+        let starts_before = starts(&self.log());
         let log = File::options().create(true).append(true).open(self.place.path().join("log")).unwrap();
         let child = self.serve().stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let server = self.server.insert(child);
+        self.server = Some(child);
         let until = Instant::now() + PATIENCE;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            let ended = server.try_wait().unwrap();
+        while starts(&self.log()) == starts_before {
+            let ended = self.server.as_mut().and_then(|server| server.try_wait().unwrap());
             assert!(ended.is_none() && Instant::now() < until, "serve did not start ({ended:?}): {}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
