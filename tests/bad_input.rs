@@ -85,7 +85,7 @@ fn a_data_directory_in_use() {
     let first = Proxy::start(&postgres);
     let mut second = Proxy::prepare(&postgres.url("postgres", "postgres"), &[]);
     second.use_data_of(&first);
-    refuses(&second, 1, &[&first.data().display().to_string(), "hint:"]);
+    refuses(&second, 1, &[&first.data().display().to_string(), "another pgsluice uses this data directory", "--data"]);
     assert_eq!(finished(psql(&first.url("postgres", "postgres")).args(["-c", "select 1"])).stdout, "1\n");
 }
 

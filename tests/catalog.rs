@@ -369,7 +369,8 @@ fn facts_are_given_out_only_while_fresh() {
 fn a_watched_database_stays_fresh_and_survives_lost_connections() {
     let postgres = fixture();
     runtime().block_on(async {
-        let limits = Limits { probe_every: Duration::from_millis(20), ..Limits::default() };
+        let limits =
+            Limits { probe_every: Duration::from_millis(20), idle: Duration::from_secs(3600), ..Limits::default() };
         let catalog = Catalog::new(SideConnection { limits, ..side(&postgres) });
         let watch = catalog.watch("shop").unwrap();
         let seen = async |name: &str| {
@@ -384,7 +385,12 @@ fn a_watched_database_stays_fresh_and_survives_lost_connections() {
         assert!(postgres.sql("shop", kill).unwrap().contains('t'));
         postgres.sql("shop", "create table two(a int)").unwrap();
         seen("two").await;
+        // Long enough that nobody looks any more; the next session must be noticed all the same.
         drop(watch);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _again = catalog.watch("shop").unwrap();
+        postgres.sql("shop", "create table three(a int)").unwrap();
+        seen("three").await;
     });
 }
 

@@ -170,12 +170,15 @@ impl Database {
 
     /// One more session: its facts are kept fresh from now on.
     pub(super) fn watch(self: &Arc<Self>) {
-        let start = self.watching(|watch| {
+        let (start, first) = self.watching(|watch| {
             watch.sessions += 1;
-            !std::mem::replace(&mut watch.task, true)
+            (!std::mem::replace(&mut watch.task, true), watch.sessions == 1)
         });
         if start {
             tokio::spawn(Arc::clone(self).keep_fresh());
+        } else if first {
+            // The task runs, but waits for the next session.
+            self.wake.notify_one();
         }
     }
 

@@ -91,13 +91,17 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
 }
 
 async fn serve(config: Config) -> CommandResult {
+    let mut signals = Signals::catch()?;
     let engine = policy::engine(config.policies.as_deref())?;
     make_data_directory(&config.data)?;
     let tls = server_tls(&config)?;
     let target = config.upstream.target(&config.upstream_tls);
     let upstream = Upstream::new(&target, Vouching::default())
         .map_err(|error| Failure::usage(format_args!("TLS towards the upstream cannot be set up: {error}")))?;
-    let catalog = look_upstream(&config, &upstream).await?;
+    let catalog = tokio::select! {
+        catalog = look_upstream(&config, &upstream) => catalog?,
+        _ = signals.next() => return Ok(Exit::Done),
+    };
     let listener = Listener::bind(&address_of(&config.listen)).await.map_err(|error| {
         Failure::failed(format_args!("cannot listen on {}: {error}", config.listen))
             .hint("is another proxy running there? choose another with --listen HOST:PORT")
@@ -106,7 +110,7 @@ async fn serve(config: Config) -> CommandResult {
         .map_err(|error| Failure::failed(format_args!("the audit log cannot be opened: {error}")))?;
     let shared = Arc::new(shared_of(&config, engine, catalog, log.clone()));
     let control = control_of(&config, &shared)?;
-    run_until_stopped(&config, &shared, control, listener, upstream, tls).await?;
+    run_until_stopped(&config, &shared, control, listener, upstream, tls, signals).await?;
     log.close().await.map_err(|error| Failure::failed(format_args!("closing the audit log: {error}")))?;
     Ok(Exit::Done)
 }
@@ -118,6 +122,7 @@ async fn run_until_stopped(
     listener: Listener,
     upstream: Upstream,
     tls: ServerTls,
+    mut signals: Signals,
 ) -> Result<(), Failure> {
     let started = Record { detail: Some(started_detail(config)), ..Record::new(RecordKind::Start) };
     shared.log.append_durable(started).await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -130,7 +135,7 @@ async fn run_until_stopped(
     let control = tokio::spawn(control.serve());
     let accept = accept_all(listener, entry, Arc::clone(shared), stopped);
     let accepting = tokio::spawn(accept);
-    let signal = wait_for_signal().await;
+    let signal = signals.next().await;
     tracing::info!(signal, "stopping");
     // Sessions answer a stop by ending; a receiver always lives in this function's tasks.
     let _ = stop.send(true);
@@ -164,15 +169,27 @@ fn connection(
     })
 }
 
-async fn wait_for_signal() -> &'static str {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
+/// The signals that stop the proxy. Caught from the start, so that none finds it half started.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error| Failure::failed(format_args!("signals cannot be caught: {error}"));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
     }
 }
 

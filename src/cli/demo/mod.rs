@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, raise};
 
 use super::config::ListenAddress;
 use super::{CommandResult, Failure, Globals, Output, serve};
+use crate::control::SOCKET_NAME;
 use throwaway::{Options, StartError, Throwaway, free_port};
 
 pub mod throwaway;
@@ -93,7 +94,7 @@ fn watch(postgres: &mut Throwaway, proxy: JoinHandle<CommandResult>, instruction
     let mut told = false;
     while !proxy.is_finished() {
         std::thread::sleep(ROUND);
-        if !told && TcpStream::connect((Ipv4Addr::LOCALHOST, instructions.address.port())).is_ok() {
+        if !told && instructions.are_true() {
             let mut stdout = Output::stdout();
             stdout.line(instructions)?;
             stdout.flush()?;
@@ -125,6 +126,13 @@ struct Instructions<'a> {
     address: &'a ListenAddress,
     program: PathBuf,
     data: &'a Path,
+}
+
+impl Instructions<'_> {
+    /// Whether the proxy takes sessions and commands.
+    fn are_true(&self) -> bool {
+        self.data.join(SOCKET_NAME).exists() && TcpStream::connect((Ipv4Addr::LOCALHOST, self.address.port())).is_ok()
+    }
 }
 
 impl fmt::Display for Instructions<'_> {
