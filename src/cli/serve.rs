@@ -106,13 +106,23 @@ async fn serve(config: Config) -> CommandResult {
         Failure::failed(format_args!("cannot listen on {}: {error}", config.listen))
             .hint("is another proxy running there? choose another with --listen HOST:PORT")
     })?;
-    let log = Log::open(&config.data, audit::Options::default())
-        .map_err(|error| Failure::failed(format_args!("the audit log cannot be opened: {error}")))?;
+    let log = Log::open(&config.data, audit::Options::default()).map_err(|error| log_failure(&error))?;
     let shared = Arc::new(shared_of(&config, engine, catalog, log.clone()));
     let control = control_of(&config, &shared)?;
     run_until_stopped(&config, &shared, control, listener, upstream, tls, signals).await?;
     log.close().await.map_err(|error| Failure::failed(format_args!("closing the audit log: {error}")))?;
     Ok(Exit::Done)
+}
+
+fn log_failure(error: &audit::OpenError) -> Failure {
+    let failure = Failure::failed(format_args!("the audit log cannot be opened: {error}"));
+    match error {
+        audit::OpenError::Locked { .. } => {
+            failure.hint("stop the other one, or choose another directory with --data DIR")
+        }
+        audit::OpenError::Corrupt { .. } => failure.hint("run pgsluice audit verify; it names the first wrong index"),
+        _ => failure.hint("look at the directory's owner, mode and free space, or choose another with --data DIR"),
+    }
 }
 
 async fn run_until_stopped(

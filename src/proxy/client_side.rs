@@ -12,7 +12,7 @@ use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::pending::{Pending, Reply, Unit, Written};
 use super::pipe::{LOADED_BYTES, Pipe};
 use super::refusal::{Planted, Refusal};
-use super::session::{CopyState, Meaning, Session, Skipping, Stage};
+use super::session::{Asked, CopyState, Meaning, Session, Skipping, Stage};
 use crate::audit::{Record, RecordKind};
 use crate::policy::Outcome;
 use crate::sql::{Action, Effect, Object, ObjectKind};
@@ -88,6 +88,9 @@ impl Session {
                     }
                 },
             };
+            if !matches!(step, Step::Wait) {
+                self.asked = Asked::No;
+            }
             match step {
                 Step::Forward => pipe.forward(header.total()),
                 Step::Replace(bytes) => {
@@ -162,6 +165,9 @@ impl Session {
         }
         if self.skipping == Skipping::ToSync && !matches!(tag, FrontendTag::Sync | FrontendTag::Terminate) {
             return self.skip();
+        }
+        if needs_facts(tag) && matches!(self.stage, Stage::Reading) && self.refresh_first() {
+            return Step::Wait;
         }
         self.segment_is_open |= is_extended(tag);
         let result = match tag {
@@ -638,6 +644,14 @@ const fn is_extended(tag: FrontendTag) -> bool {
     matches!(
         tag,
         FrontendTag::Parse | FrontendTag::Bind | FrontendTag::Execute | FrontendTag::Describe | FrontendTag::Close
+    )
+}
+
+/// Messages that are decided on.
+const fn needs_facts(tag: FrontendTag) -> bool {
+    matches!(
+        tag,
+        FrontendTag::Query | FrontendTag::Parse | FrontendTag::Bind | FrontendTag::Execute | FrontendTag::FunctionCall
     )
 }
 

@@ -13,7 +13,7 @@ use super::names::Namespace;
 use super::pending::Unanswered;
 use super::pipe::Pipe;
 use super::relay::{self, Ended, Signals};
-use super::session::{CopyState, Meaning, Session, SessionIdentity, Skipping, Stage, lexer_settings};
+use super::session::{Asked, CopyState, Meaning, Session, SessionIdentity, Skipping, Stage, lexer_settings};
 use super::settings::FollowedSearchPath;
 use super::{SessionView, Shared};
 use crate::audit::{Record, RecordKind};
@@ -107,6 +107,7 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
         portals: Namespace::new(),
         unanswered: Unanswered::default(),
         skipping: Skipping::No,
+        asked: Asked::No,
         segment_is_open: false,
         approved_at_bind: None,
         backlog: std::collections::VecDeque::new(),

@@ -152,6 +152,12 @@ fn poll_waits(session: &mut Session, waits: &mut Waits, context: &mut Context<'_
         moved = true;
     }
     moved |= poll_log_room(session, waits, context);
+    if let Stage::Refreshing(refresh) = &mut session.stage
+        && refresh.as_mut().poll(context).is_ready()
+    {
+        session.stage = Stage::Reading;
+        moved = true;
+    }
     moved |= poll_admission(session, context);
     moved
 }

@@ -373,7 +373,6 @@ impl Session {
             )
         };
         if decision.effects.iter().any(defines) {
-            self.shared.catalog.invalidate(&self.who.database);
             self.names.pending_definitions = true;
             self.session_epoch += 1;
         }

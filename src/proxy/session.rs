@@ -17,7 +17,8 @@
 //! any state --- client gone, server gone, proxy stops, protocol violated --> Over
 //! ```
 //!
-//! In `Admitting` and `Quieting` nothing that stands behind the message at the head is looked at, let alone forwarded.
+//! `Refreshing` is a third wait of that kind: for the catalog to be looked at, where the facts are too old to decide with.
+//! In none of the three anything that stands behind the message at the head is looked at, let alone forwarded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +67,8 @@ pub(super) enum Stage {
     Reading,
     /// Waits until the server has answered everything.
     Quieting,
+    /// Waits until the catalog has been looked at: what is known of it is too old to decide with.
+    Refreshing(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
     /// Waits for a person or for the log.
     Admitting {
         /// What is waited for.
@@ -102,6 +105,15 @@ pub(super) enum CopyState {
     In,
 }
 
+/// Whether the catalog was asked for the message at the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Not yet.
+    No,
+    /// It was: what is not known now is decided as not known.
+    Yes,
+}
+
 /// Whether the server throws messages away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skipping {
@@ -123,6 +135,7 @@ pub(super) struct Session {
     pub(super) portals: Namespace<Portal>,
     pub(super) unanswered: Unanswered,
     pub(super) skipping: Skipping,
+    pub(super) asked: Asked,
     /// Whether messages of the extended protocol were sent since the last Sync.
     pub(super) segment_is_open: bool,
     /// The record of what was approved by the Bind being dealt with.
@@ -226,6 +239,21 @@ impl Session {
     pub(super) fn idle_in_transaction_cap(&self) -> Option<Duration> {
         let limit = self.idle_in_transaction_timeout?;
         Some(limit.saturating_sub(Duration::from_secs(1)).max(limit / 2))
+    }
+
+    /// Where the facts are too old to decide with: waits for a look at the catalog, once a message.
+    pub(super) fn refresh_first(&mut self) -> bool {
+        if self.asked == Asked::Yes || self.shared.catalog.current(&self.who.database).is_some() {
+            return false;
+        }
+        self.asked = Asked::Yes;
+        let (shared, database) = (Arc::clone(&self.shared), Arc::clone(&self.who.database));
+        self.stage = Stage::Refreshing(Box::pin(async move {
+            if let Err(error) = shared.catalog.refresh(&database).await {
+                tracing::warn!(%database, %error, "statements that name anything wait for approval");
+            }
+        }));
+        true
     }
 
     /// Starts a wait for the message at the head.
