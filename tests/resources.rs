@@ -73,7 +73,7 @@ fn ten_thousand_connections_come_and_go() {
     const CONNECTIONS: usize = 10_000;
     let postgres = start_postgres(&postgres_options());
     let proxy = Proxy::start(&postgres);
-    let come_and_go = |number: usize| match number % 8 {
+    let come_and_go = |number: usize| match number % 20 {
         0 => {
             let mut session = session(&proxy);
             assert_eq!(session.query("select 1").tags, ["SELECT 1"]);
