@@ -528,7 +528,7 @@ fn a_radius_that_cannot_be_found_out_is_unknown_with_a_reason() {
     for text in ["delete from orders; drop table orders", "drop table orders", "select wrong from orders where"] {
         let refused = measure(delete.clone(), text);
         assert_eq!(refused.rows, Rows::statistics(100), "{text}");
-        assert!(refused.warnings.iter().any(|warning| warning.contains("planner could not")), "{refused:?}");
+        assert!(refused.warnings.iter().any(|warning| warning.contains("the planner ")), "{refused:?}");
     }
     assert_eq!(postgres.sql("shop", "select count(*) from orders").unwrap(), "100");
 

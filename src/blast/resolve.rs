@@ -139,14 +139,35 @@ pub struct Resolved {
 /// Resolves the names of a statement and finds the code it may run.
 #[must_use]
 pub fn resolve(statement: &Statement, facts: &Facts, context: &NameContext) -> Resolved {
-    let mut resolver = Resolver::new(facts, context);
+    resolve_within(statement, facts, context, Reach::Running)
+}
+
+/// The same for planning the statement without running it (`EXPLAIN`): planning rewrites by views, rules and row
+/// security and runs functions that are labelled immutable, but fires no trigger and follows no foreign key.
+#[must_use]
+pub fn resolve_for_planning(statement: &Statement, facts: &Facts, context: &NameContext) -> Resolved {
+    resolve_within(statement, facts, context, Reach::Planning)
+}
+
+fn resolve_within(statement: &Statement, facts: &Facts, context: &NameContext, reach: Reach) -> Resolved {
+    let mut resolver = Resolver { reach, ..Resolver::new(facts, context) };
     resolver.statement(statement);
     resolver.finish()
+}
+
+/// How far a statement goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// It is planned.
+    Planning,
+    /// It is planned and run.
+    Running,
 }
 
 struct Resolver<'a> {
     facts: &'a Facts,
     context: &'a NameContext,
+    reach: Reach,
     names: Names<'a>,
     effects: Vec<Effect>,
     /// The effects again, to keep each once without looking through the list.
@@ -172,6 +193,7 @@ impl<'a> Resolver<'a> {
         Self {
             facts,
             context,
+            reach: Reach::Running,
             names: Names::new(facts, context),
             effects: Vec::new(),
             known: HashSet::new(),
@@ -428,7 +450,9 @@ impl<'a> Resolver<'a> {
                 self.also(base, action, extent, certainty);
             }
         }
-        self.cascades(relation, action);
+        if self.reach == Reach::Running {
+            self.cascades(relation, action);
+        }
         for child in self.relations(&relation.children) {
             self.follow(child, action, extent, Certainty::Possible);
         }
@@ -464,6 +488,9 @@ impl<'a> Resolver<'a> {
         }
         for trigger in relation.triggers.iter().filter(|trigger| fires(trigger.events, action)) {
             replaced |= trigger.instead_of;
+            if self.reach == Reach::Planning {
+                continue;
+            }
             self.run(&trigger.code, Certainty::Possible, || {
                 format!("trigger {} on {} runs", trigger.name, name_of(relation))
             });

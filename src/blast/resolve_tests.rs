@@ -318,6 +318,8 @@ fn triggers_and_rules_run_on_their_events_only() {
     assert_eq!(shown(&resolved), effects);
     let reasons = ["rule r_ins on public.t rewrites the insert", "trigger audit on public.t runs public.log_it()"];
     assert_eq!(resolved.reasons, reasons);
+    let planned = resolve_for_planning(&on(Action::Insert, "t"), &facts, &usual());
+    assert_eq!(shown(&planned), effects[..2]);
     expect(&on(Action::Update, "t"), &facts, &usual(), &["update table public.t"]);
     expect(&on(Action::Read, "t"), &facts, &usual(), &["read table public.t"]);
 }
@@ -339,6 +341,7 @@ fn keys_spread_deletes_updates_and_truncates() {
     ];
     for (action, effects) in cases {
         expect(&on(action, "users"), &facts, &usual(), effects);
+        assert_eq!(shown(&resolve_for_planning(&on(action, "users"), &facts, &usual())), effects[..1]);
     }
 }
 

@@ -12,7 +12,7 @@ use super::link::Link;
 use super::{CatalogError, Parameter, RadiusRequest, plan};
 use crate::blast::facts::Facts;
 use crate::blast::radius::Dependent;
-use crate::blast::{Estimates, Measured, Planned, Radius, SearchPath, measure, resolve};
+use crate::blast::{Estimates, Measured, Planned, Radius, SearchPath, measure, resolve_for_planning};
 use crate::sql::{self, Action, LexerSettings, Object, ObjectKind};
 
 /// What EXPLAIN takes and what changes rows.
@@ -233,11 +233,12 @@ fn may_plan(request: &RadiusRequest, facts: &Facts) -> Result<Vec<String>, Optio
     let [statement] = script.statements.as_slice() else {
         return Err(Some("it is not one statement".to_owned()));
     };
-    let again = resolve(statement, facts, &request.names);
-    for effect in again.effects.iter().chain(&request.resolved.effects) {
-        let plain = changes(effect.action) || matches!(effect.action, Action::Read | Action::Lock);
-        if !plain {
-            return Err(Some(format!("planning may run code: {} {}", effect.action, effect.object)));
+    for read in [statement, &request.statement] {
+        for effect in resolve_for_planning(read, facts, &request.names).effects {
+            let plain = changes(effect.action) || matches!(effect.action, Action::Read | Action::Lock);
+            if !plain {
+                return Err(Some(format!("planning may run code: {} {}", effect.action, effect.object)));
+            }
         }
     }
     let role = |schema: &String| if schema == "$user" { request.names.role.clone() } else { schema.clone() };
