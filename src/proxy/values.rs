@@ -105,6 +105,10 @@ fn known_binary(bytes: &[u8], oid: u32) -> Option<String> {
         (20, _) => bytes.try_into().ok().map(|bytes| i64::from_be_bytes(bytes).to_string()),
         (700, _) => bytes.try_into().ok().map(|bytes| f32::from_be_bytes(bytes).to_string()),
         (701, _) => bytes.try_into().ok().map(|bytes| f64::from_be_bytes(bytes).to_string()),
+        (1082, _) => date(i32::from_be_bytes(bytes.try_into().ok()?)),
+        (1114, _) => timestamp(i64::from_be_bytes(bytes.try_into().ok()?), ""),
+        (1184, _) => timestamp(i64::from_be_bytes(bytes.try_into().ok()?), "+00"),
+        (1700, _) => numeric(bytes),
         (2950, _) => bytes.try_into().ok().map(uuid),
         // text, bpchar, varchar, name, json, xml
         (25 | 1042 | 1043 | 19 | 114 | 142, _) => std::str::from_utf8(bytes).ok().map(str::to_owned),
@@ -116,6 +120,66 @@ fn known_binary(bytes: &[u8], oid: u32) -> Option<String> {
 fn uuid(bytes: [u8; 16]) -> String {
     let digits = format!("{:032x}", u128::from_be_bytes(bytes));
     format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+}
+
+/// Days since 2000-01-01 (`src/include/utils/date.h`).
+fn date(days: i32) -> Option<String> {
+    if let Some(endless) = endless(days == i32::MAX, days == i32::MIN) {
+        return Some(endless);
+    }
+    let date = jiff::civil::date(2000, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
+    (date.year() > 0).then(|| date.to_string())
+}
+
+/// Microseconds since 2000-01-01 (`src/include/datatype/timestamp.h`).
+fn timestamp(microseconds: i64, zone: &str) -> Option<String> {
+    if let Some(endless) = endless(microseconds == i64::MAX, microseconds == i64::MIN) {
+        return Some(endless);
+    }
+    let since = jiff::Span::new().try_microseconds(microseconds).ok()?;
+    let time = jiff::civil::date(2000, 1, 1).at(0, 0, 0, 0).checked_add(since).ok()?;
+    (time.year() > 0).then(|| format!("{} {}{zone}", time.date(), time.time()))
+}
+
+fn endless(after: bool, before: bool) -> Option<String> {
+    match (after, before) {
+        (true, _) => Some("infinity".to_owned()),
+        (_, true) => Some("-infinity".to_owned()),
+        _ => None,
+    }
+}
+
+/// Digits to the base 10,000 (`numeric_send`, `src/backend/utils/adt/numeric.c`).
+fn numeric(bytes: &[u8]) -> Option<String> {
+    /// Of base 10,000, before the point; and of base 10, behind it. Longer ones are shown as bytes.
+    const MOST_DIGITS: i16 = 250;
+    let mut words = bytes.chunks_exact(2).map(|word| i16::from_be_bytes([word[0], word[1]]));
+    let (count, weight, sign, scale) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let digits: Vec<i16> = words.collect();
+    let is_well_formed = bytes.len() % 2 == 0
+        && usize::try_from(count).is_ok_and(|count| count == digits.len())
+        && digits.iter().all(|digit| (0..10_000).contains(digit));
+    if !is_well_formed || !(-MOST_DIGITS..MOST_DIGITS).contains(&weight) || !(0..MOST_DIGITS).contains(&scale) {
+        return None;
+    }
+    let minus = match sign.cast_unsigned() {
+        0x0000 => "",
+        0x4000 => "-",
+        0xC000 => return Some("NaN".to_owned()),
+        0xD000 => return Some("Infinity".to_owned()),
+        0xF000 => return Some("-Infinity".to_owned()),
+        _ => return None,
+    };
+    // The digit of a place: places count down from the weight, the last before the point is 0.
+    let digit = |place: i16| usize::try_from(weight - place).ok().and_then(|at| digits.get(at)).copied().unwrap_or(0);
+    let whole: String = (0..=weight.max(0)).rev().map(|place| format!("{:04}", digit(place))).collect();
+    let fraction: String = (1..=(scale + 3) / 4).map(|place| format!("{:04}", digit(-place))).collect();
+    let whole = match whole.trim_start_matches('0') {
+        "" => "0",
+        whole => whole,
+    };
+    let point = if scale > 0 { "." } else { "" };
+    Some(format!("{minus}{whole}{point}{}", &fraction[..usize::try_from(scale).ok()?]))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -142,6 +206,39 @@ mod tests {
         assert_eq!(binary(&[0, 0, 1], 23), "\\x000001");
         assert_eq!(binary(&[0; 16], 2950), "00000000-0000-0000-0000-000000000000");
         assert_eq!(binary(&[0xde, 0xad], 0), "\\xdead");
+    }
+
+    #[test]
+    fn dates_and_times_are_read() {
+        assert_eq!(binary(&8432_i32.to_be_bytes(), 1082), "2023-02-01");
+        assert_eq!(binary(&(-1_i32).to_be_bytes(), 1082), "1999-12-31");
+        assert_eq!(binary(&i32::MAX.to_be_bytes(), 1082), "infinity");
+        assert_eq!(binary(&(i32::MAX - 1).to_be_bytes(), 1082), "\\x7ffffffe");
+        assert_eq!(binary(&86_400_000_001_i64.to_be_bytes(), 1114), "2000-01-02 00:00:00.000001");
+        assert_eq!(binary(&0_i64.to_be_bytes(), 1184), "2000-01-01 00:00:00+00");
+        assert_eq!(binary(&i64::MIN.to_be_bytes(), 1184), "-infinity");
+        assert_eq!(binary(&(i64::MIN + 1).to_be_bytes(), 1184), "\\x8000000000000001");
+    }
+
+    /// What Postgres sends for these numbers.
+    #[test]
+    fn numbers_of_any_precision_are_read() {
+        let words = |words: &[u16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        for (sent, text) in [
+            (&[2, 0, 0, 2, 12, 3400][..], "12.34"),
+            (&[2, 1, 0x4000, 0, 1, 5000], "-15000"),
+            (&[1, u16::MAX, 0, 3, 50], "0.005"),
+            (&[1, 1, 0, 0, 3], "30000"),
+            (&[0, 0, 0, 0], "0"),
+            (&[0, 0, 0, 2], "0.00"),
+            (&[0, 0, 0xC000, 0], "NaN"),
+            (&[0, 0, 0xF000, 0], "-Infinity"),
+        ] {
+            assert_eq!(binary(&words(sent), 1700), text);
+        }
+        for broken in [&[2, 0, 0, 2, 12][..], &[1, 0, 0, 0, 10_000], &[1, 0x7fff, 0, 0, 1], &[0, 0, 1, 0]] {
+            assert!(binary(&words(broken), 1700).starts_with("\\x"), "{broken:?}");
+        }
     }
 
     #[test]
