@@ -243,6 +243,9 @@ impl Session {
                 self.stage = Stage::Quieting;
                 return None;
             }
+            if reads_the_same_anyhow(sql) {
+                return Some(self.decide_with(|decider, around| decider.decide(sql, around)));
+            }
             let reason = "it stands behind a statement that may change how it is read, without a Sync between them";
             return Some(Arc::new(self.decide_with(|_, around| judge_unknown(reason, around))));
         }
@@ -262,6 +265,7 @@ impl Session {
             described_types: std::sync::OnceLock::new(),
             decision,
             segment: self.segment,
+            uncertainty: self.uncertainty,
         });
         let previous = self.statements.insert(name, prepared);
         self.unanswered.push(Pending::Parse { name: name.into(), previous });
@@ -328,7 +332,9 @@ impl Session {
     /// The statement a Bind names and the decision on it; `None` when answers have to be awaited first.
     fn prepared_for_bind(&mut self, name: &[u8]) -> Option<(Option<Arc<Prepared>>, Arc<Decision>)> {
         let known = self.statements.find(name).cloned();
-        let unsettled = self.meaning == Meaning::DependsOnAnswers
+        // What was prepared behind the uncertain statement is what we saw, or its Parse fails and this is skipped.
+        let since = known.as_ref().is_some_and(|prepared| prepared.uncertainty == self.uncertainty);
+        let unsettled = (self.meaning == Meaning::DependsOnAnswers && !since)
             || known.as_ref().is_some_and(|prepared| self.is_still_being_prepared(name, prepared));
         if unsettled && self.unanswered.will_be_answered() {
             self.stage = Stage::Quieting;
@@ -622,8 +628,16 @@ impl Session {
     fn after(&mut self, decision: &Decision) {
         if decision.nature.sequel != Sequel::Same {
             self.meaning = Meaning::DependsOnAnswers;
+            self.uncertainty += 1;
+            self.search_path_uncertain();
         }
     }
+}
+
+/// Whether a text is cut into tokens in the same way whatever `standard_conforming_strings` and `client_encoding`
+/// are: without a backslash the first changes nothing, and in ASCII all encodings agree.
+fn reads_the_same_anyhow(sql: &[u8]) -> bool {
+    sql.is_ascii() && !sql.contains(&b'\\')
 }
 
 fn unit_of(decision: &Arc<Decision>, record: Option<Box<Record>>, reply: Reply) -> Unit {

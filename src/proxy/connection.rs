@@ -116,6 +116,7 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
         changes_unsettled: false,
         meaning: Meaning::Followed,
         segment: 0,
+        uncertainty: 0,
         lexer,
         conforming_strings,
         server_encoding,

@@ -26,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) decision: Arc<Decision>,
     /// In which segment between two Syncs it was sent.
     pub(super) segment: u64,
+    /// How many statements that may have changed names had been sent before it.
+    pub(super) uncertainty: u64,
 }
 
 impl Prepared {

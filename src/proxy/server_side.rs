@@ -457,6 +457,7 @@ impl Session {
                     described_types: std::sync::OnceLock::new(),
                     decision: Arc::new(decision),
                     segment: self.segment,
+                    uncertainty: self.uncertainty,
                 };
                 self.statements.insert(crate::wire::frontend::significant(name.as_bytes()), Arc::new(prepared));
             }
@@ -531,8 +532,16 @@ impl Session {
         self.names_changed();
     }
 
+    /// Until the server has answered, names may resolve in any schema.
+    pub(super) fn search_path_uncertain(&mut self) {
+        if self.names.search_path != crate::blast::SearchPath::Unknown {
+            self.names.search_path = crate::blast::SearchPath::Unknown;
+            self.session_epoch += 1;
+        }
+    }
+
     /// Decisions that rest on names have to be made again.
-    fn names_changed(&mut self) {
+    pub(super) fn names_changed(&mut self) {
         if self.names.search_path != *self.search_path.current() {
             self.names.search_path = self.search_path.current().clone();
             self.session_epoch += 1;

@@ -149,6 +149,8 @@ pub(super) struct Session {
     pub(super) meaning: Meaning,
     /// Counts the Syncs sent.
     pub(super) segment: u64,
+    /// Counts the statements that may have changed names or settings.
+    pub(super) uncertainty: u64,
     /// How text is read; an error where the session's encoding cannot be read safely.
     pub(super) lexer: Result<LexerSettings, String>,
     pub(super) conforming_strings: bool,
@@ -225,6 +227,7 @@ impl Session {
         }
         if self.unanswered.is_empty() && self.meaning == Meaning::DependsOnAnswers {
             self.meaning = Meaning::Followed;
+            self.names_changed();
         }
     }
 
