@@ -575,6 +575,8 @@ impl Session {
             Carrier::Bind { .. } | Carrier::Execute { .. } => {
                 let bytes = planted.parse();
                 self.unanswered.push(Pending::Refused(planted));
+                // The server will say so itself; until then, what follows would ask for approvals in vain.
+                self.skipping = Skipping::ToSync;
                 bytes
             }
         })

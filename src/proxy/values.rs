@@ -156,7 +156,7 @@ fn numeric(bytes: &[u8]) -> Option<String> {
     let mut words = bytes.chunks_exact(2).map(|word| i16::from_be_bytes([word[0], word[1]]));
     let (count, weight, sign, scale) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let digits: Vec<i16> = words.collect();
-    let is_well_formed = bytes.len() % 2 == 0
+    let is_well_formed = bytes.len().is_multiple_of(2)
         && usize::try_from(count).is_ok_and(|count| count == digits.len())
         && digits.iter().all(|digit| (0..10_000).contains(digit));
     if !is_well_formed || !(-MOST_DIGITS..MOST_DIGITS).contains(&weight) || !(0..MOST_DIGITS).contains(&scale) {
