@@ -7,6 +7,7 @@ mod audit_crash;
 mod audit_tamper;
 mod bad_input;
 mod catalog;
+mod check;
 mod control;
 mod corpus;
 mod demo;

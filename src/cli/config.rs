@@ -314,6 +314,15 @@ pub struct IdentityEntry {
 }
 
 impl File {
+    /// The identities that it configures.
+    ///
+    /// # Errors
+    ///
+    /// Two entries contradict each other.
+    pub fn identities(&self) -> Result<Identities, Failure> {
+        identities(self.identities.clone())
+    }
+
     /// Reads a file.
     ///
     /// # Errors

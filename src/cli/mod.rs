@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod audit;
+pub mod check;
 pub mod config;
 pub mod demo;
 pub mod failure;
@@ -45,6 +46,8 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Try it: a throwaway Postgres with a shop in it, the proxy in front, and what to type next
     Demo,
+    /// Say what statements would do, whether they would pass, and what they risk; runs none of them
+    Check(check::Arguments),
     /// See what waits for approval, and decide
     #[command(subcommand)]
     Holds(holds::Command),
@@ -79,6 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let result = match &line.command {
         Command::Serve(arguments) => serve::run(arguments, globals),
         Command::Demo => demo::run(globals),
+        Command::Check(arguments) => check::run(arguments, globals),
         Command::Holds(command) => holds::run(command, globals),
         Command::Policy(command) => policy::run(command, globals),
         Command::Audit(command) => audit::run(command, globals),

@@ -429,14 +429,14 @@ impl Session {
             return;
         }
         for change in &decision.changes {
-            self.apply_change(change, rolled_back);
+            self.apply_change(&decision.command, change, rolled_back);
         }
         if decision.nature.sequel != super::decide::Sequel::Same {
             self.names_changed();
         }
     }
 
-    fn apply_change(&mut self, change: &SessionChange, rolled_back: bool) {
+    fn apply_change(&mut self, command: &str, change: &SessionChange, rolled_back: bool) {
         match change {
             SessionChange::Begin | SessionChange::Savepoint(_) | SessionChange::ReleaseSavepoint(_) => {}
             SessionChange::Commit | SessionChange::Rollback => {
@@ -483,7 +483,8 @@ impl Session {
             }
             SessionChange::CloseCursor(None) => self.portals.clear(),
             SessionChange::Set { name: Some(name), value, local } if name == "search_path" => {
-                self.search_path.set(value.as_deref(), *local);
+                // A call of set_config inside a larger statement may not have been reached.
+                self.search_path.set(value.as_deref().filter(|_| command == "SET"), *local);
             }
             SessionChange::Reset(name) => {
                 if name.as_deref().is_none_or(|name| name == "search_path") {

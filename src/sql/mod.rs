@@ -25,6 +25,7 @@ pub mod lexer;
 pub mod limits;
 mod query;
 pub mod reader;
+pub mod risk;
 pub mod setting;
 pub mod settings;
 pub mod split;

@@ -8,7 +8,7 @@ use super::lexer::Lexed;
 use super::limits::Limits;
 use super::token::{Token, TokenKind};
 
-/// The tokens of one statement, without the semicolon that ends it. Never empty.
+/// The tokens of one statement, without the semicolon that ends it. Those of a text are never empty.
 #[derive(Debug, Clone, Copy)]
 pub struct StatementTokens<'a> {
     lexed: &'a Lexed,
@@ -68,6 +68,11 @@ impl<'a> StatementTokens<'a> {
     pub(super) fn of(lexed: &'a Lexed, range: Range<usize>) -> Option<Self> {
         let tokens = lexed.tokens().get(range).filter(|tokens| !tokens.is_empty())?;
         Some(Self { lexed, tokens })
+    }
+
+    /// No tokens, for a text that could not be cut.
+    pub(super) const fn none(lexed: &'a Lexed) -> Self {
+        Self { lexed, tokens: &[] }
     }
 
     /// The tokens.

@@ -1,0 +1,393 @@
+//! From sources to a report: what each statement does, what the policy says of it, what it risks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::database::Database;
+use super::psql::{Piece, Pieces};
+use super::source::{Origin, Place, Places, Source};
+use crate::blast::resolve::{NameContext, Resolved, SearchPath, resolve};
+use crate::blast::{Facts, Radius};
+use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
+use crate::sql::lexer::lex;
+use crate::sql::risk::radius::{Reach, assess_reach};
+use crate::sql::risk::script::assess_script;
+use crate::sql::risk::{Risk, assess, assess_unreadable};
+use crate::sql::split::split;
+use crate::sql::{Action, Effect, LexerSettings, Limits, Object, ObjectKind, SessionChange, Statement, analyze_within};
+
+/// A statement longer than this is not understood.
+const STATEMENT_BYTES_MAX: usize = 16 << 20;
+
+/// The bounds of one statement or argument.
+const LIMITS: Limits = Limits::INLINE.with_bytes(STATEMENT_BYTES_MAX);
+
+/// All that was found.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// The statements, in order.
+    pub(super) statements: Vec<Checked>,
+    /// What was left out.
+    pub(super) notes: Vec<Note>,
+}
+
+impl Report {
+    /// The worst verdict; nothing to run passes.
+    pub(super) fn outcome(&self) -> Outcome {
+        let severity = |outcome: &Outcome| match outcome {
+            Outcome::Pass => 0,
+            Outcome::Hold { .. } => 1,
+            Outcome::Deny => 2,
+        };
+        self.statements.iter().map(|checked| checked.verdict.outcome).max_by_key(severity).unwrap_or(Outcome::Pass)
+    }
+}
+
+/// One statement.
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// Where it comes from.
+    pub(super) origin: Origin,
+    /// Where it begins there.
+    pub(super) place: Place,
+    /// Where it ends: one past its last character.
+    pub(super) end: Place,
+    /// Its text.
+    pub(super) sql: String,
+    /// What its text says.
+    pub(super) statement: Statement,
+    /// What it does: in the database, where one was asked.
+    pub(super) effects: Vec<Effect>,
+    /// Why it is more than a read.
+    pub(super) reasons: Vec<String>,
+    /// What the policy says.
+    pub(super) verdict: Verdict,
+    /// What it risks.
+    pub(super) risk: Risk,
+    /// How much it would do; `None` where no database was asked.
+    pub(super) radius: Option<Radius>,
+}
+
+impl Checked {
+    /// Why it is more than a read, and what the policy says where it denies.
+    pub(super) fn all_reasons(&self) -> Vec<&str> {
+        let mut reasons: Vec<&str> = self.reasons.iter().map(String::as_str).collect();
+        if self.verdict.outcome == Outcome::Deny {
+            for reason in &self.verdict.reasons {
+                if !reasons.contains(&reason.as_str()) {
+                    reasons.push(reason);
+                }
+            }
+        }
+        reasons
+    }
+}
+
+/// Something that was not checked.
+#[derive(Debug)]
+pub(super) struct Note {
+    /// Where it comes from.
+    pub(super) origin: Origin,
+    /// Where it stands.
+    pub(super) place: Place,
+    /// What is to be said.
+    pub(super) text: String,
+}
+
+/// Checks all sources, one after the other, as one session would run them.
+pub(super) fn judge(sources: &[Source], engine: &Engine, identity: &Identity, database: Option<&Database>) -> Report {
+    let mut judge = Judge {
+        engine,
+        identity,
+        database,
+        facts: database.map_or_else(Arc::default, Database::facts),
+        session: Session::new(identity, database),
+        report: Report { statements: Vec::new(), notes: Vec::new() },
+    };
+    for source in sources {
+        judge.source(source);
+    }
+    judge.report
+}
+
+struct Judge<'a> {
+    engine: &'a Engine,
+    identity: &'a Identity,
+    database: Option<&'a Database>,
+    facts: Arc<Facts>,
+    session: Session,
+    report: Report,
+}
+
+impl Judge<'_> {
+    fn source(&mut self, source: &Source) {
+        let first = self.report.statements.len();
+        let mut places = Places::new(&source.text);
+        if let Origin::Argument(_) = source.origin {
+            self.text(source, &mut places, &source.text, 0);
+        } else {
+            self.script(source, &mut places);
+        }
+        let own = self.report.statements.get_mut(first..).unwrap_or_default();
+        if own.len() > 1 || source.origin.is_script() {
+            let statements: Vec<Statement> = own.iter().map(|checked| checked.statement.clone()).collect();
+            let mut risks: Vec<Risk> = own.iter_mut().map(|checked| std::mem::take(&mut checked.risk)).collect();
+            assess_script(&statements, &mut risks);
+            for (checked, risk) in own.iter_mut().zip(risks) {
+                checked.risk = risk;
+            }
+        }
+    }
+
+    /// A script, as psql would send it.
+    fn script(&mut self, source: &Source, places: &mut Places<'_>) {
+        let mut pieces = match Pieces::new(&source.text, self.session.settings, LIMITS) {
+            Ok(pieces) => pieces,
+            Err(error) => return self.unreadable(source, places, 0..source.text.len(), &error.to_string()),
+        };
+        while let Some(piece) = pieces.next(self.session.settings) {
+            match piece {
+                Piece::Statement { range, text } => self.text(source, places, &text, range.start),
+                Piece::Unreadable { range, why } => self.unreadable(source, places, range, &why.to_string()),
+                Piece::Skipped { range, command, brings_statements } => {
+                    let place = places.of(range.start);
+                    let text = if brings_statements {
+                        format!("\\{command} skipped: the statements it brings are not checked")
+                    } else {
+                        format!("\\{command} skipped: it is a command of psql")
+                    };
+                    self.report.notes.push(Note { origin: source.origin.clone(), place, text });
+                }
+                Piece::Data { range, ended } if !ended => {
+                    let text = "the rows of COPY have no end (a line with \\. alone)".to_owned();
+                    let place = places.of(range.start);
+                    self.report.notes.push(Note { origin: source.origin.clone(), place, text });
+                }
+                Piece::Data { .. } => {}
+            }
+        }
+    }
+
+    /// A text that is sent as one message.
+    fn text(&mut self, source: &Source, places: &mut Places<'_>, text: &[u8], offset: usize) {
+        let script = analyze_within(text, &self.session.settings, &LIMITS);
+        let lexed = lex(text, &self.session.settings, &LIMITS).unwrap_or_default();
+        let parts = split(&lexed, &LIMITS).unwrap_or_default();
+        let aligned = parts.len() == script.statements.len();
+        for (index, statement) in script.statements.into_iter().enumerate() {
+            let sql = text.get(statement.span.clone()).unwrap_or_default();
+            let span = statement.span.start + offset..statement.span.end + offset;
+            let resolved = self.resolve(&statement);
+            let risk = match parts.get(index).filter(|_| aligned) {
+                Some(tokens) => assess(&statement, &resolved.effects, tokens),
+                None => assess_unreadable(&statement, &resolved.effects),
+            };
+            self.add(source, places, span, sql, statement, resolved, risk);
+        }
+    }
+
+    /// A text of which nothing is known.
+    fn unreadable(&mut self, source: &Source, places: &mut Places<'_>, range: std::ops::Range<usize>, why: &str) {
+        let statement = Statement {
+            span: range.clone(),
+            command: "unknown".to_owned(),
+            effects: vec![unknown()],
+            functions: Vec::new(),
+            operators: Vec::new(),
+            types: Vec::new(),
+            session: vec![SessionChange::Anything],
+            reasons: vec![format!("the rest of the text cannot be read: {why}")],
+            depends_on_literals: true,
+        };
+        let sql = source.text.get(range.clone()).unwrap_or_default();
+        let start = range.start + (sql.len() - sql.trim_ascii_start().len());
+        let resolved = Resolved { effects: statement.effects.clone(), ..Resolved::default() };
+        let risk = assess_unreadable(&statement, &resolved.effects);
+        self.add(source, places, start..range.end, sql.trim_ascii(), statement, resolved, risk);
+    }
+
+    /// What a statement does here, what it runs by name included.
+    fn resolve(&self, statement: &Statement) -> Resolved {
+        let names = &self.session.names;
+        let mut resolved = resolve(statement, &self.facts, names);
+        for change in &statement.session {
+            let (kind, name, body) = match change {
+                SessionChange::ExecutePrepared(name) => {
+                    (ObjectKind::PreparedStatement, name, self.session.prepared.get(name))
+                }
+                SessionChange::FetchCursor(name) => (ObjectKind::Cursor, name, self.session.cursors.get(name)),
+                _ => continue,
+            };
+            match body {
+                Some(body) => {
+                    // What it runs is known, and takes the place of "it runs something".
+                    resolved.effects.retain(|effect| effect.action != Action::Execute || effect.object.kind != kind);
+                    let body = resolve(body, &self.facts, names);
+                    resolved.effects.extend(body.effects);
+                    resolved.reasons.extend(body.reasons);
+                    resolved.code.extend(body.code);
+                }
+                None => {
+                    resolved.effects.push(unknown());
+                    let kind = kind.as_str().replace('_', " ");
+                    resolved.reasons.push(format!("runs the {kind} {name}, which is not made here"));
+                }
+            }
+        }
+        resolved
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one statement with all that is known of it")]
+    fn add(
+        &mut self,
+        source: &Source,
+        places: &mut Places<'_>,
+        span: std::ops::Range<usize>,
+        sql: &[u8],
+        statement: Statement,
+        resolved: Resolved,
+        mut risk: Risk,
+    ) {
+        let sql = String::from_utf8_lossy(sql).into_owned();
+        let (place, end) = (places.of(span.start), places.of(span.end));
+        let radius =
+            self.database.and_then(|database| database.radius(&statement, &sql, &resolved, &self.session.names));
+        if let Some(radius) = &radius {
+            assess_reach(&mut risk, &reach(radius));
+        }
+        let verdict = self.engine.decide(
+            self.identity,
+            &Request {
+                database: self.database.map_or("", Database::name),
+                effects: &resolved.effects,
+                rows: radius.as_ref().and_then(|radius| radius.rows.value),
+                in_transaction: self.session.transaction,
+                carrier: Carrier::Statement,
+            },
+        );
+        let mut reasons = statement.reasons.clone();
+        for reason in resolved.reasons {
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        self.session.after(&statement, &resolved.effects, self.database.is_some());
+        let origin = source.origin.clone();
+        let effects = resolved.effects;
+        self.report.statements.push(Checked {
+            origin,
+            place,
+            end,
+            sql,
+            statement,
+            effects,
+            reasons,
+            verdict,
+            risk,
+            radius,
+        });
+    }
+}
+
+/// An effect of which nothing is known.
+fn unknown() -> Effect {
+    Effect::new(Action::Unknown, Object::new(ObjectKind::Other, ""))
+}
+
+/// What of a radius counts for the risk.
+fn reach(radius: &Radius) -> Reach {
+    use crate::blast::radius::Via;
+    let changed = || radius.relations.iter().filter(|relation| !matches!(relation.action.as_str(), "read" | "lock"));
+    let through = |via: &[Via]| changed().any(|relation| via.contains(&relation.via));
+    Reach {
+        rows: radius.rows.value,
+        share: changed().filter_map(|relation| relation.share).reduce(f64::max),
+        cascades: through(&[Via::Cascade]),
+        partitions: through(&[Via::Partition, Via::Inheritance]),
+    }
+}
+
+/// What the statements so far have made of the session.
+#[derive(Debug)]
+struct Session {
+    settings: LexerSettings,
+    names: NameContext,
+    transaction: bool,
+    prepared: HashMap<String, Statement>,
+    cursors: HashMap<String, Statement>,
+}
+
+impl Session {
+    fn new(identity: &Identity, database: Option<&Database>) -> Self {
+        let search_path = database.map_or(SearchPath::Unknown, |database| database.facts().search_path.clone());
+        let role = database.map_or_else(|| identity.name.clone(), |database| database.role().to_owned());
+        Self {
+            settings: LexerSettings::default(),
+            names: NameContext { search_path, role, ..NameContext::default() },
+            transaction: false,
+            prepared: HashMap::new(),
+            cursors: HashMap::new(),
+        }
+    }
+
+    fn after(&mut self, statement: &Statement, effects: &[Effect], asked: bool) {
+        // Nothing is run, so what a script defines is never in the catalog.
+        let defines = [Action::Create, Action::Alter, Action::Drop, Action::Grant];
+        self.names.pending_definitions |=
+            asked && effects.iter().any(|effect| !effect.temporary && defines.contains(&effect.action));
+        for change in &statement.session {
+            self.change(change);
+        }
+    }
+
+    fn change(&mut self, change: &SessionChange) {
+        match change {
+            SessionChange::Begin => self.transaction = true,
+            SessionChange::Commit | SessionChange::Rollback => self.transaction = false,
+            SessionChange::Prepare { name, body } => {
+                self.prepared.insert(name.clone(), body.as_ref().clone());
+            }
+            SessionChange::DeclareCursor { name, body, .. } => {
+                self.cursors.insert(name.clone(), body.as_ref().clone());
+            }
+            SessionChange::Deallocate(Some(name)) => drop(self.prepared.remove(name)),
+            SessionChange::Deallocate(None) => self.prepared.clear(),
+            SessionChange::CloseCursor(Some(name)) => drop(self.cursors.remove(name)),
+            SessionChange::CloseCursor(None) => self.cursors.clear(),
+            SessionChange::CreateTemporary(name) => drop(self.names.temporary.insert(name.clone())),
+            SessionChange::Set { name: Some(name), value, .. } => self.set(name, value.as_deref()),
+            SessionChange::Role => self.names.search_path = SearchPath::Unknown,
+            SessionChange::Set { name: None, .. } | SessionChange::Reset(_) | SessionChange::Anything => {
+                self.names.search_path = SearchPath::Unknown;
+            }
+            SessionChange::Discard(_) => {
+                self.prepared.clear();
+                self.cursors.clear();
+                self.names.temporary.clear();
+            }
+            _ => {}
+        }
+    }
+
+    fn set(&mut self, name: &str, value: Option<&str>) {
+        match name {
+            "standard_conforming_strings" => {
+                let off = value.and_then(crate::sql::setting::parse_bool) == Some(false);
+                self.settings.standard_conforming_strings = !off;
+            }
+            "search_path" => self.names.search_path = value.map_or(SearchPath::Unknown, search_path),
+            _ => {}
+        }
+    }
+}
+
+/// A value of `search_path`: unquoted names only; anything else counts as unknown.
+fn search_path(value: &str) -> SearchPath {
+    let schemas: Vec<String> = value
+        .split(',')
+        .map(|schema| schema.trim().trim_matches('"').to_ascii_lowercase())
+        .filter(|schema| !schema.is_empty())
+        .collect();
+    let plain = |schema: &String| schema.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte));
+    if schemas.iter().all(plain) { SearchPath::Known(schemas) } else { SearchPath::Unknown }
+}

@@ -1,0 +1,363 @@
+//! Cuts a script into what psql would send: one piece for each statement, without psql's own commands and without
+//! the data behind `COPY ... FROM STDIN`.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::sql::lexer::{LexError, LexErrorReason};
+use crate::sql::reader::{Refused, StatementReader, Stop};
+use crate::sql::split::StatementTokens;
+use crate::sql::token::TokenKind;
+use crate::sql::{LexerSettings, Limits};
+
+/// psql's commands that send the statement so far (`\g` and its kin in psql's `command.c`).
+const SENDING: [&str; 9] = ["g", "gx", "gset", "gdesc", "gexec", "crosstabview", "watch", "bind", "bind_named"];
+
+/// psql's commands that read the rest of the line as one argument.
+const WHOLE_LINE: [&str; 4] = ["!", "copy", "h", "help"];
+
+/// psql's commands that bring other statements, which are not looked at.
+const BRINGING: [&str; 5] = ["i", "include", "ir", "include_relative", "gexec"];
+
+/// What psql would send, or what is to be said about what it would not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// One statement (or, where psql cannot end it, more).
+    Statement {
+        /// Where it stands in the script.
+        range: Range<usize>,
+        /// Its text: as many bytes as the range, psql's commands blanked out.
+        text: Vec<u8>,
+    },
+    /// From here to the end it cannot be told where statements end.
+    Unreadable {
+        /// Where it stands.
+        range: Range<usize>,
+        /// Why.
+        why: Refused,
+    },
+    /// A command of psql was skipped.
+    Skipped {
+        /// Where it stands.
+        range: Range<usize>,
+        /// Its name without the backslash.
+        command: String,
+        /// Whether it runs statements that are not in this script.
+        brings_statements: bool,
+    },
+    /// Rows for a COPY were skipped.
+    Data {
+        /// Where they stand.
+        range: Range<usize>,
+        /// The line `\.` is there.
+        ended: bool,
+    },
+}
+
+/// Cuts a script into pieces, one after the other: what a statement sets may change how the next one is read.
+#[derive(Debug)]
+pub(super) struct Pieces<'a> {
+    source: &'a [u8],
+    reader: StatementReader<'a>,
+    settings: LexerSettings,
+    /// Ranges of the statement at hand that are blanked out.
+    blanks: Vec<Range<usize>>,
+    /// What comes before the next statement.
+    pending: VecDeque<Piece>,
+    /// What stands within the statement at hand, and comes behind it.
+    within: Vec<Piece>,
+    finished: bool,
+}
+
+impl<'a> Pieces<'a> {
+    /// # Errors
+    ///
+    /// The script is too long, holds a NUL, or is not UTF-8.
+    pub(super) fn new(source: &'a [u8], settings: LexerSettings, limits: Limits) -> Result<Self, LexError> {
+        let reader = StatementReader::new(source, settings, limits, super::source::FILE_BYTES_MAX)?;
+        Ok(Self {
+            source,
+            reader,
+            settings,
+            blanks: Vec::new(),
+            pending: VecDeque::new(),
+            within: Vec::new(),
+            finished: false,
+        })
+    }
+
+    /// The next piece; `settings` are those that hold after all pieces so far.
+    pub(super) fn next(&mut self, settings: LexerSettings) -> Option<Piece> {
+        if settings != self.settings {
+            self.settings = settings;
+            self.reader.begin(settings);
+        }
+        loop {
+            if let Some(piece) = self.pending.pop_front() {
+                return Some(piece);
+            }
+            if self.finished {
+                return None;
+            }
+            match self.reader.advance() {
+                Stop::Semicolon => return Some(self.sent(self.reader.at())),
+                Stop::Backslash => {
+                    if let Some(piece) = self.command() {
+                        return Some(piece);
+                    }
+                }
+                Stop::End => {
+                    self.finished = true;
+                    if self.reader.statement().is_some() {
+                        return Some(self.statement());
+                    }
+                }
+                Stop::Refused(why) => {
+                    self.finished = true;
+                    self.pending.extend(self.within.drain(..));
+                    return Some(Piece::Unreadable { range: self.reader.range().start..self.source.len(), why });
+                }
+            }
+        }
+    }
+
+    /// The statement that ends here; the next one begins here.
+    fn statement(&mut self) -> Piece {
+        let range = self.reader.range();
+        let mut text = self.source.get(range.clone()).unwrap_or_default().to_vec();
+        for blank in self.blanks.drain(..) {
+            let inside = blank.start - range.start..blank.end - range.start;
+            for byte in text.get_mut(inside).unwrap_or_default() {
+                if !matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
+            }
+        }
+        self.reader.begin(self.settings);
+        self.pending.extend(self.within.drain(..));
+        Piece::Statement { range, text }
+    }
+
+    /// The statement that is sent here. Where it is a COPY from the client, its data begins on the next line.
+    fn sent(&mut self, rest_of_line: usize) -> Piece {
+        let copies = self.reader.statement().is_some_and(|tokens| copies_from_client(&tokens));
+        let piece = self.statement();
+        self.reader.skip_to(rest_of_line);
+        self.reader.begin(self.settings);
+        if copies {
+            self.data(rest_of_line);
+        }
+        piece
+    }
+
+    fn data(&mut self, rest_of_line: usize) {
+        let from = line_end(self.source, rest_of_line);
+        let rest = self.source.get(rest_of_line..from).unwrap_or_default().trim_ascii_start();
+        if !rest.is_empty() && !rest.starts_with(b"--") {
+            // psql reads the data first and then goes on here.
+            self.finished = true;
+            let range = rest_of_line..self.source.len();
+            let error = LexError { reason: LexErrorReason::UnexpectedCharacter, at: range.start };
+            self.pending.push_back(Piece::Unreadable { range, why: error.into() });
+            return;
+        }
+        let (end, ended) = data_end(self.source, from);
+        self.pending.push_back(Piece::Data { range: from..end, ended });
+        self.reader.skip_to(end);
+        self.reader.begin(self.settings);
+    }
+
+    /// At a backslash: skips one of psql's commands. Gives the statement that the command sends.
+    fn command(&mut self) -> Option<Piece> {
+        let start = self.reader.at();
+        if self.source.get(start + 1) == Some(&b';') {
+            // psql sends a semicolon, and goes on collecting.
+            self.blanks.push(start..start + 1);
+            self.reader.skip_to(start + 1);
+            return None;
+        }
+        let name_end = start + 1 + name_length(self.source.get(start + 1..).unwrap_or_default());
+        let name = String::from_utf8_lossy(self.source.get(start + 1..name_end).unwrap_or_default()).into_owned();
+        let line_end = newline(self.source, start);
+        let end = if WHOLE_LINE.contains(&name.as_str()) {
+            line_end
+        } else {
+            separator(self.source.get(name_end..line_end).unwrap_or_default()).map_or(line_end, |at| name_end + at)
+        };
+        let skipped = Piece::Skipped {
+            range: start..end,
+            brings_statements: BRINGING.contains(&name.as_str()),
+            command: name.clone(),
+        };
+        if self.reader.statement().is_none() {
+            self.blanks.clear();
+            self.reader.skip_to(end);
+            self.reader.begin(self.settings);
+            return Some(skipped);
+        }
+        self.within.push(skipped);
+        if SENDING.contains(&name.as_str()) {
+            return Some(self.sent(end));
+        }
+        self.blanks.push(start..end);
+        self.reader.skip_to(end);
+        None
+    }
+}
+
+/// Whether it is `COPY ... FROM STDIN`, and not the copy of a query or to the client.
+fn copies_from_client(tokens: &StatementTokens<'_>) -> bool {
+    let mut depth = 0usize;
+    tokens.word(0) == Some("copy")
+        && (0..tokens.tokens().len()).any(|index| {
+            match tokens.kind(index) {
+                Some(TokenKind::OpenParen) => depth += 1,
+                Some(TokenKind::CloseParen) => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && (tokens.words_at(index, &["from", "stdin"]) || tokens.words_at(index, &["from", "stdout"]))
+        })
+}
+
+/// The next line feed, or the end of the text.
+fn newline(text: &[u8], from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    rest.iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| from + at)
+}
+
+/// One past the line end behind a byte, or the end of the text.
+fn line_end(text: &[u8], from: usize) -> usize {
+    (newline(text, from) + 1).min(text.len())
+}
+
+/// One past the line `\.` that ends data, and whether there is one.
+fn data_end(text: &[u8], from: usize) -> (usize, bool) {
+    let mut at = from;
+    while at < text.len() {
+        let end = line_end(text, at);
+        let line = text.get(at..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if line.strip_suffix(b"\r").unwrap_or(line) == b"\\." {
+            return (end, true);
+        }
+        at = end;
+    }
+    (text.len(), false)
+}
+
+/// The length of the name of a command: up to white space or another backslash; `\!` is one by itself.
+fn name_length(text: &[u8]) -> usize {
+    if text.first() == Some(&b'!') {
+        return 1;
+    }
+    text.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'\\').unwrap_or(text.len())
+}
+
+/// Where in the arguments of a command the next command begins, or the SQL behind `\\`: at a backslash outside
+/// quotes. `\\` itself belongs to the command.
+fn separator(arguments: &[u8]) -> Option<usize> {
+    let mut quote = None;
+    let mut bytes = arguments.iter().enumerate().peekable();
+    while let Some((at, byte)) = bytes.next() {
+        match (quote, byte) {
+            (None, b'\\') if arguments.get(at + 1) == Some(&b'\\') => return Some(at + 2),
+            (None, b'\\') => return Some(at),
+            (None, b'\'' | b'"' | b'`') => quote = Some(*byte),
+            (Some(b'\''), b'\\') => {
+                bytes.next();
+            }
+            (Some(open), byte) if open == *byte => quote = None,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(script: &str) -> Vec<String> {
+        let settings = LexerSettings::default();
+        let mut pieces = Pieces::new(script.as_bytes(), settings, Limits::INLINE).expect("a good script");
+        let mut seen = Vec::new();
+        while let Some(piece) = pieces.next(settings) {
+            seen.push(match piece {
+                Piece::Statement { range, text } => {
+                    assert_eq!(range.len(), text.len());
+                    String::from_utf8(text).expect("UTF-8").split_whitespace().collect::<Vec<_>>().join(" ")
+                }
+                Piece::Skipped { command, brings_statements, .. } => {
+                    format!("\\{command}{}", if brings_statements { "!" } else { "" })
+                }
+                Piece::Data { range, ended } => format!("data {:?} {ended}", script.get(range).expect("inside")),
+                Piece::Unreadable { range, .. } => format!("unreadable {:?}", script.get(range).expect("inside")),
+            });
+        }
+        seen
+    }
+
+    #[test]
+    fn commands_of_psql_are_skipped_and_hide_no_statement() {
+        assert_eq!(
+            pieces("\\set ON_ERROR_STOP on\nselect 1;\n\\echo it's fine\n\\i other.sql\ndrop table t;"),
+            ["\\set", "select 1;", "\\echo", "\\i!", "drop table t;"]
+        );
+        assert_eq!(pieces("\\echo x \\\\ drop table t;"), ["\\echo", "drop table t;"]);
+        assert_eq!(pieces("\\echo 'a \\\\ b' \"\\\\\" \\\\ drop table t;"), ["\\echo", "drop table t;"]);
+        assert_eq!(pieces("\\echo a \\echo b\nselect 1;"), ["\\echo", "\\echo", "select 1;"]);
+        assert_eq!(pieces("select 1 \\gexec\nselect 2;"), ["select 1", "\\gexec!", "select 2;"]);
+        assert_eq!(pieces("select 1 \\g out.txt \\\\ drop table t;"), ["select 1", "\\g", "drop table t;"]);
+        assert_eq!(pieces("select \\echo hi\n 1;"), ["select 1;", "\\echo"]);
+        assert_eq!(pieces("select 1\\; drop table t;"), ["select 1 ;", "drop table t;"]);
+        assert_eq!(
+            pieces("select '\\i x', $$\\q$$; -- \\x\n/* \\y */ select 2"),
+            ["select '\\i x', $$\\q$$;", "-- \\x /* \\y */ select 2"]
+        );
+        assert_eq!(pieces("\\! rm -rf / \\\\ drop table t;\nselect 1;"), ["\\!", "select 1;"]);
+    }
+
+    #[test]
+    fn rows_of_copy_are_no_statements() {
+        assert_eq!(
+            pieces("COPY t (a, b) FROM stdin;\n1\tdrop table t;\n'\t\\N\n\\.\nselect 1;"),
+            ["COPY t (a, b) FROM stdin;", "data \"1\\tdrop table t;\\n'\\t\\\\N\\n\\\\.\\n\" true", "select 1;"]
+        );
+        assert_eq!(pieces("copy t from stdin;\nx\n"), ["copy t from stdin;", "data \"x\\n\" false"]);
+        assert_eq!(pieces("copy t from stdin;\r\nx\r\n\\.\r\nselect 1;").last().map(String::as_str), Some("select 1;"));
+        assert_eq!(
+            pieces("copy (select 1) to stdout;\nselect 1;\n\\.\n").first().map(String::as_str),
+            Some("copy (select 1) to stdout;")
+        );
+        assert_eq!(
+            pieces("copy t from stdin -- c\n\\g\nx\n\\.\nselect 1;").last().map(String::as_str),
+            Some("select 1;")
+        );
+        assert_eq!(pieces("copy t from stdin; -- c\nx\n\\.\n").len(), 2);
+        assert_eq!(pieces("copy t to stdout;\nselect 1;"), ["copy t to stdout;", "select 1;"]);
+        let same_line = pieces("copy t from stdin; drop table t;\nx\n\\.\nselect 1;");
+        assert!(same_line.iter().any(|piece| piece.starts_with("unreadable \" drop table t;")), "{same_line:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_guessed() {
+        assert_eq!(
+            pieces("select 1; select 'x; drop table t;"),
+            ["select 1;", "unreadable \" select 'x; drop table t;\""]
+        );
+        assert_eq!(pieces("select (1; drop table t;"), ["unreadable \"select (1; drop table t;\""]);
+        assert_eq!(pieces(""), Vec::<String>::new());
+        assert_eq!(pieces("-- nothing\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn settings_change_how_the_next_statement_is_read() {
+        let script = "set standard_conforming_strings = off; select 'a\\'; drop table t; --';";
+        let on = LexerSettings::default();
+        let off = LexerSettings { standard_conforming_strings: false, ..on };
+        let mut pieces = Pieces::new(script.as_bytes(), on, Limits::INLINE).expect("a good script");
+        assert!(matches!(pieces.next(on), Some(Piece::Statement { .. })));
+        let Some(Piece::Statement { text, .. }) = pieces.next(off) else { panic!("a statement") };
+        assert_eq!(text, b" select 'a\\'; drop table t; --';");
+    }
+}

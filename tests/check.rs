@@ -1,0 +1,187 @@
+//! `pgsluice check` tells by its exit code whether statements would pass, and where and why they would not.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn check(arguments: &[&str], input: Option<&str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgsluice"));
+    let directory = tempfile::tempdir().unwrap();
+    command.arg("check").args(arguments).current_dir(&directory).env("HOME", directory.path());
+    command.env_remove("XDG_CONFIG_HOME").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A command that reads no stdin may be gone already.
+    let _ = stdin.write_all(input.unwrap_or_default().as_bytes());
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+fn exit(arguments: &[&str]) -> i32 {
+    check(arguments, None).status.code().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A script file that lives as long as the value.
+fn script(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".sql").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn the_exit_code_is_the_worst_verdict() {
+    assert_eq!(exit(&["SELECT 1", "SELECT lower('X')"]), 0);
+    assert_eq!(exit(&["SELECT 1", "DELETE FROM orders"]), 4);
+    assert_eq!(exit(&["DELETE FROM orders", "COPY t TO PROGRAM 'x'"]), 3);
+    assert_eq!(exit(&["SELECT 'unterminated"]), 4);
+    assert_eq!(exit(&["SELECT 1", "--format", "yaml"]), 2);
+    assert_eq!(exit(&["-f", "/no/such/file.sql"]), 2);
+    assert_eq!(exit(&["SELECT 1", "--as", "x:robot"]), 2);
+    assert_eq!(exit(&["SELECT 1", "--policies", "/no/such/directory"]), 2);
+    assert_eq!(exit(&["--", "-- nothing"]), 0);
+}
+
+#[test]
+fn the_json_is_as_promised() {
+    let document = json(&check(&["--format", "json", "SELECT 1;\n  DELETE FROM orders"], None));
+    assert_eq!(document["version"], 1);
+    assert_eq!(document["verdict"], "hold");
+    let delete = &document["statements"][1];
+    assert_eq!(delete["sql"], "DELETE FROM orders");
+    assert_eq!((&delete["line"], &delete["column"]), (&Value::from(2), &Value::from(3)));
+    assert_eq!(delete["verdict"], "hold");
+    assert_eq!(delete["risk"], "critical");
+    assert_eq!(delete["reversible"], false);
+    assert_eq!(
+        delete["actions"][0],
+        serde_json::json!({"action": "delete", "kind": "table", "schema": null, "name": "orders", "certain": true})
+    );
+    assert!(delete["reasons"][0].as_str().unwrap().contains("no WHERE"));
+    assert_eq!(delete["policy"], "default.cedar: destructive-waits");
+    assert_eq!(delete["radius"], Value::Null);
+    assert_eq!(document["statements"][0]["verdict"], "pass");
+    assert_eq!(document["statements"][0]["risk"], "none");
+}
+
+#[test]
+fn scripts_are_read_as_psql_reads_them() {
+    let file = script(
+        "\\set ON_ERROR_STOP on\n-- é\nCREATE TABLE t (a text);\nCOPY t FROM stdin;\nDROP TABLE x;\n\\.\n\
+         SELECT 'é', 1 FROM t; DELETE FROM\n  t;\n\\i more.sql\n",
+    );
+    let path = file.path().to_str().unwrap();
+    let output = check(&["--format", "json", "-f", path], None);
+    let document = json(&output);
+    let found: Vec<(String, u64, u64)> = document["statements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|statement| {
+            assert_eq!(statement["file"], path);
+            let number = |key: &str| statement[key].as_u64().unwrap();
+            (statement["command"].as_str().unwrap().to_owned(), number("line"), number("column"))
+        })
+        .collect();
+    let expected = [("CREATE TABLE", 3, 1), ("COPY", 4, 1), ("SELECT", 7, 1), ("DELETE", 7, 23)];
+    assert_eq!(found, expected.map(|(command, line, column)| (command.to_owned(), line, column)));
+    let notes = document["notes"].as_array().unwrap();
+    assert_eq!(notes.len(), 2);
+    assert_eq!((notes[1]["line"].as_u64(), notes[1]["column"].as_u64()), (Some(9), Some(1)));
+    assert!(notes[1]["text"].as_str().unwrap().contains("not checked"));
+    assert_eq!(output.status.code(), Some(4));
+}
+
+#[test]
+fn stdin_is_a_script_too() {
+    let document = json(&check(&["--format", "json"], Some("SELECT 1;\nTRUNCATE orders;\n")));
+    assert_eq!(document["statements"][1]["line"], 2);
+    assert_eq!(document["statements"][1]["risk"], "critical");
+    let dash = check(&["-f", "-"], Some("SELECT 1"));
+    assert_eq!(dash.status.code(), Some(0));
+}
+
+#[test]
+fn what_statements_set_changes_how_the_next_are_read() {
+    let script = "SET standard_conforming_strings = off; SELECT 'a\\'; DELETE FROM orders; --';\n";
+    let document = json(&check(&["--format", "json"], Some(script)));
+    assert_eq!(document["statements"].as_array().unwrap().len(), 2);
+    let script = "SELECT 'a\\'; DELETE FROM orders; --';\n";
+    let document = json(&check(&["--format", "json"], Some(script)));
+    assert_eq!(document["statements"][1]["command"], "DELETE");
+    let script = "PREPARE p AS DELETE FROM orders; EXECUTE p; EXECUTE q;";
+    let document = json(&check(&["--format", "json"], Some(script)));
+    assert_eq!(document["statements"][1]["actions"][0]["action"], "delete");
+    let unknown = document["statements"][2]["actions"].as_array().unwrap();
+    assert!(unknown.iter().any(|action| action["action"] == "unknown"));
+}
+
+#[test]
+fn pipelines_get_annotations_and_sarif() {
+    let file = script("SELECT 1;\nALTER TABLE t\n  DROP COLUMN a;\n");
+    let path = file.path().to_str().unwrap();
+    let github = String::from_utf8(check(&["--format", "github", "-f", path], None).stdout).unwrap();
+    assert!(github.starts_with(&format!("::error file={path},line=2,endLine=3,col=1,title=")), "{github}");
+    assert_eq!(github.lines().count(), 1);
+
+    let sarif = json(&check(&["--format", "sarif", "-f", path], None));
+    assert_eq!(sarif["version"], "2.1.0");
+    let run = &sarif["runs"][0];
+    let result = &run["results"][0];
+    assert_eq!(result["ruleId"], "drop-column");
+    assert_eq!(result["level"], "error");
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], path);
+    assert_eq!(place["region"], serde_json::json!({"startLine": 2, "startColumn": 1, "endLine": 3, "endColumn": 16}));
+    let rules: Vec<&str> =
+        run["tool"]["driver"]["rules"].as_array().unwrap().iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    for result in run["results"].as_array().unwrap() {
+        assert!(rules.contains(&result["ruleId"].as_str().unwrap()));
+    }
+}
+
+#[test]
+fn rules_are_listed() {
+    let text = String::from_utf8(check(&["--list-rules"], None).stdout).unwrap();
+    assert!(text.contains("critical truncate (AccessExclusiveLock; cannot be undone)"));
+    let listed = json(&check(&["--list-rules", "--format", "json"], None));
+    assert!(listed["rules"].as_array().unwrap().len() > 50);
+}
+
+#[test]
+fn identities_and_policies_decide() {
+    let policies = tempfile::tempdir().unwrap();
+    let policy = "@id(\"people\") permit (principal, action, resource) when { principal.kind == \"human\" };";
+    std::fs::write(policies.path().join("own.cedar"), policy).unwrap();
+    let directory = policies.path().to_str().unwrap();
+    assert_eq!(exit(&["DROP TABLE t", "--policies", directory, "--as", "ann:human"]), 0);
+    assert_eq!(exit(&["DROP TABLE t", "--policies", directory, "--as", "bot:agent"]), 3);
+}
+
+#[test]
+fn no_input_is_too_much() {
+    let deep = format!("SELECT {}1{};", "(".repeat(100_000), ")".repeat(100_000));
+    let comments = format!("{}{}SELECT 1;", "/*".repeat(100_000), "*/".repeat(100_000));
+    let chain = format!("SELECT 1{};", "+1".repeat(32_000));
+    let list = format!("SELECT 1 FROM t WHERE a IN ({}1);", "1234567, ".repeat(1_200_000));
+    let cases = format!("SELECT {}1{};", "CASE WHEN ".repeat(10_000), " THEN 1 END".repeat(10_000));
+    let nots = format!("SELECT {} true;", "NOT ".repeat(50_000));
+    let unfinished = "SELECT E'\\ud83d', 'x".to_owned();
+    for (name, text) in [
+        ("nested parentheses", deep),
+        ("nested comments", comments),
+        ("a chain", chain),
+        ("10 MB of a list", list),
+        ("nested CASE", cases),
+        ("NOT NOT NOT", nots),
+        ("a lone surrogate", unfinished),
+        ("a NUL", "SELECT 1\0;".to_owned()),
+    ] {
+        let output = check(&["--format", "json"], Some(&text));
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{name}: {:?}", output.status);
+    }
+}
