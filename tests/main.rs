@@ -11,6 +11,7 @@ mod check;
 mod control;
 mod corpus;
 mod demo;
+mod effects_oracle;
 mod holds;
 mod kill;
 mod lexer_oracle;

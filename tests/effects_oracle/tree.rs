@@ -46,7 +46,8 @@ fn statement(node: &pg_query::protobuf::Node) -> Truth {
     let mut truth = Truth::default();
     let Some((tag, body)) = tagged(&value) else { return truth };
     truth.tag = tag.to_owned();
-    truth.is_query = matches!(tag, "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "ExplainStmt");
+    truth.is_query =
+        matches!(tag, "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "ExplainStmt");
     if tag == "ExplainStmt" {
         truth.only_planned = !explain_runs(body);
         let inner = tagged(&body["query"]).map(|(tag, _)| tag).unwrap_or_default();
@@ -93,7 +94,10 @@ fn node(tag: &str, body: &Value, visible: &Visible, truth: &mut Truth) {
         }
         "RangeTableSample" => truth.functions.extend(last_string(&fields["method"])),
         "AExpr" => {
-            if !matches!(kind(fields), Some("AexprBetween" | "AexprNotBetween" | "AexprBetweenSym" | "AexprNotBetweenSym")) {
+            if !matches!(
+                kind(fields),
+                Some("AexprBetween" | "AexprNotBetween" | "AexprBetweenSym" | "AexprNotBetweenSym")
+            ) {
                 truth.operators.extend(last_string(&fields["name"]));
             }
         }
