@@ -1,12 +1,12 @@
 //! The data path: listener, login, sessions and the relay.
 //!
 //! The way in: [`listener`] accepts a socket, [`entry`] takes it through startup and TLS and logs the client in
-//! upstream with its own credentials, and hands over a [`LoggedIn`]; [`connection`] makes a session of it.
+//! upstream with its own credentials, and hands over a [`LoggedIn`]; `connection` makes a session of it.
 //!
 //! A session is one client connection and its one upstream connection, driven by one task
-//! ([`relay`]). What the client says goes message by message through [`client_side`], what the server says
-//! through [`server_side`]; [`decide`] turns a text into a decision; [`admission`] is the wait for a person and for
-//! the log. The bytes that leave are the bytes that came ([`pipe`]).
+//! (`relay`). What the client says goes message by message through `client_side`, what the server says
+//! through `server_side`; `decide` turns a text into a decision; `admission` is the wait for a person and for
+//! the log. The bytes that leave are the bytes that came (`pipe`).
 
 mod admission;
 mod authenticate;

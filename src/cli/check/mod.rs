@@ -34,8 +34,13 @@ pub struct Arguments {
     /// the upstream, a service]
     #[arg(long = "as", value_name = "IDENTITY")]
     identity: Option<String>,
-    /// A server to resolve the names in and to ask how many rows: postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE
-    #[arg(long, value_name = "URL")]
+    /// A server to resolve the names in and to ask how many rows, as a libpq URL.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "A server to resolve the names in and to ask how many rows: \
+                postgres://[USER[:PASSWORD]@]HOST[:PORT]/DATABASE"
+    )]
     upstream: Option<UpstreamText>,
     /// Cedar policies that replace the shipped ones
     #[arg(long, value_name = "DIR", env = "PGSLUICE_POLICIES")]
