@@ -93,14 +93,8 @@ fn node(tag: &str, body: &Value, visible: &Visible, truth: &mut Truth) {
             truth.functions.extend(last_string(&fields["funcname"]));
         }
         "RangeTableSample" => truth.functions.extend(last_string(&fields["method"])),
-        "AExpr" => {
-            if !matches!(
-                kind(fields),
-                Some("AexprBetween" | "AexprNotBetween" | "AexprBetweenSym" | "AexprNotBetweenSym")
-            ) {
-                truth.operators.extend(last_string(&fields["name"]));
-            }
-        }
+        "AExpr" if is_between(fields) => {}
+        "AExpr" => truth.operators.extend(last_string(&fields["name"])),
         "SubLink" => truth.operators.extend(last_string(&fields["oper_name"])),
         "SortBy" => truth.operators.extend(last_string(&fields["use_op"])),
         "TypeName" => truth.types.extend(last_string(&fields["names"])),
@@ -154,6 +148,11 @@ fn fields_of(tag: &str, fields: &Map<String, Value>, visible: &Visible, truth: &
             _ => walk(value, &inside, truth),
         }
     }
+}
+
+/// `BETWEEN` in its four forms has no operator of its own name.
+fn is_between(fields: &Map<String, Value>) -> bool {
+    matches!(kind(fields), Some("AexprBetween" | "AexprNotBetween" | "AexprBetweenSym" | "AexprNotBetweenSym"))
 }
 
 fn kind(fields: &Map<String, Value>) -> Option<&'static str> {
