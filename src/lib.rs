@@ -25,11 +25,12 @@
 //! | floor | module | owns |
 //! |---|---|---|
 //! | 4 | [`cli`] | faces; they talk to a running proxy only through [`control`] |
-//! | 3 | [`control`] | the admin API over a Unix socket, its client, who the caller is |
+//! | 3 | [`control`] | the admin API over a Unix socket and over TLS, its client, who the caller is |
 //! | 3 | [`proxy`] | listener, startup and TLS, session state machine, relay, cancel |
 //! | 2 | [`gate`] | holds: their state machine, expiry, who may decide |
 //! | 2 | [`catalog`] | a snapshot of the upstream's relations, keys, triggers, functions, sizes |
 //! | 2 | [`audit`] | records, the store, checkpoints, verification, search |
+//! | 2 | [`tls`] | certificates, keys and trusted roots from files |
 //! | 1 | [`policy`] | identities, Cedar schema and evaluation: (identity, effects) -> verdict |
 //! | 1 | [`blast`] | effects + catalog facts -> blast radius |
 //! | 0 | [`sql`] | text -> statements -> effects; risk rules; the function allow-list |
@@ -53,4 +54,5 @@ pub mod proxy;
 pub mod sql;
 pub mod text;
 pub mod tlog;
+pub mod tls;
 pub mod wire;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use pgsluice::blast::{Radius, Rows};
 use pgsluice::control::api::{ApproveBody, ReasonBody};
 use pgsluice::control::{BindError, Client, ClientError, SOCKET_NAME, Server, State};
-use pgsluice::gate::{Decision, Gate, HoldRequest, HoldState, Options, Ticket};
+use pgsluice::gate::{Approve, Approver, Decision, Gate, HoldRequest, HoldState, Options, Origin, Ticket};
 use pgsluice::policy::{Identity, IdentityKind};
+use pgsluice::sql::risk::Risk;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -51,6 +52,7 @@ fn request(identity: &str) -> HoldRequest {
         reason: Some("clean up".to_owned()),
         actions: Vec::new(),
         reasons: vec!["deletes rows".to_owned()],
+        risk: Risk::default(),
         verdict_policy: "default.cedar: destructive-waits".to_owned(),
         needs: 1,
         in_transaction: false,
@@ -264,6 +266,7 @@ async fn the_commands_show_and_decide() {
     let (code, stdout, stderr) = holds(&running, &["approve", &id, "--reason", "fine", "--max-rows", "3"]).await;
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("DELETE FROM orders") && stdout.ends_with("runs now\n"), "{stdout}");
+    assert!(stdout.contains(&format!("approved    {} at ", me())), "what is new is told: {stdout}");
     let Decision::Approved { approvals, max_rows } = ticket.decided().await else { panic!("not approved") };
     assert_eq!((approvals[0].reason.as_deref(), max_rows), (Some("fine"), Some(3)));
 
@@ -302,4 +305,66 @@ async fn the_commands_end_with_the_code_that_tells_why() {
     let alone = Running { directory, server: tokio::spawn(async {}), gate: running.gate, client: running.client };
     let (code, _, stderr) = holds(&alone, &["list"]).await;
     assert!(code == 1 && stderr.contains("no pgsluice runs"), "{stderr}");
+}
+
+#[tokio::test]
+async fn an_approval_from_the_shell_is_bound_to_what_was_shown() {
+    let running = start();
+    let ticket = held(&running);
+    let id = ticket.id().to_string();
+    let (code, shown, _) = holds(&running, &["show", &id]).await;
+    assert_eq!(code, 0);
+    let how = shown.lines().last().expect("a last line");
+    let words: Vec<&str> = how.split(' ').collect();
+    let digest = words[words.iter().position(|word| *word == "--digest").expect("the digest is told") + 1];
+    assert_eq!(digest.len(), 12, "{how}");
+    assert!(shown.lines().any(|line| line.starts_with("digest ") && line.contains(digest)), "{shown}");
+
+    // It grows, and is not what was shown any more.
+    running.gate.attach_radius(ticket.id(), radius(5_000));
+    let (code, stdout, stderr) = holds(&running, &["approve", &id, "--digest", digest]).await;
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert!(stderr.contains("is not what you looked at any more") && stderr.contains("hint: "), "{stderr}");
+    assert_eq!(running.gate.list().len(), 1, "it still waits");
+    for nonsense in ["", "12345", "nonsense-nonsense"] {
+        assert_eq!(holds(&running, &["approve", &id, "--digest", nonsense]).await.0, 2, "{nonsense}");
+    }
+
+    let (_, shown, _) = holds(&running, &["show", &id, "--json"]).await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    let whole = shown["digest"].as_str().expect("a digest");
+    let (code, _, stderr) = holds(&running, &["approve", &id, "--digest", &whole[..16].to_uppercase()]).await;
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[tokio::test]
+async fn lists_and_changes_tell_all_that_their_json_tells() {
+    let running = start();
+    let ticket = held(&running);
+    let id = ticket.id().to_string();
+    let (_, shown, _) = holds(&running, &["show", &id]).await;
+    let whole = shown.rsplit_once("\nto approve this").expect("how to approve").0;
+    let (code, listed, _) = holds(&running, &["list", "--full"]).await;
+    // But for the seconds that are left.
+    let still = |text: &str| text.split_once('\n').expect("lines").1.trim_end().to_owned();
+    assert_eq!((code, still(&listed)), (0, still(whole)));
+    let (code, denied, _) = holds(&running, &["deny", &id, "--reason", "no"]).await;
+    assert!(code == 0 && denied.contains("DELETE FROM orders") && denied.ends_with("does not run\n"), "{denied}");
+    assert_eq!(holds(&running, &["list", "--full", "--json"]).await.0, 2);
+}
+
+#[tokio::test]
+async fn nobody_elsewhere_is_let_in_by_an_empty_list() {
+    let running = start();
+    let ticket = held(&running);
+    let elsewhere =
+        Approver { name: "carol".to_owned(), origin: Origin::Remote { address: "192.0.2.7:4000".to_owned() } };
+    for refused in [
+        running.gate.approve(ticket.id(), &elsewhere, Approve::default()).expect_err("no list names carol"),
+        running.gate.deny(ticket.id(), &elsewhere, None).expect_err("no list names carol"),
+        running.gate.withdraw(ticket.id(), &elsewhere, None).expect_err("no list names carol"),
+    ] {
+        assert_eq!(refused.code(), "not_an_approver");
+    }
+    running.gate.withdraw(ticket.id(), &Approver::local("carol"), None).expect("on this machine everybody may");
 }

@@ -92,7 +92,8 @@ fn the_radius_names_tables_rows_cascades_and_triggers() {
     let counter = Counter::open();
     let mut session = counter.session();
     session.raw(&query(DELETE));
-    let radius = counter.proxy.deny_next("only looking")["radius"].clone();
+    let hold = counter.proxy.deny_next("only looking");
+    let radius = hold["radius"].clone();
     session.reply();
 
     let touched = |name: &str| {
@@ -112,6 +113,9 @@ fn the_radius_names_tables_rows_cascades_and_triggers() {
         assert!((1..=100).contains(&value), "{rows}");
         assert!(["exact", "planner", "statistics"].contains(&rows["basis"].as_str().unwrap()), "{rows}");
     }
+    assert_eq!((&hold["risk"], &hold["reversible"]), (&json!("high"), &json!(false)));
+    let rules: Vec<&str> = hold["risks"].as_array().unwrap().iter().filter_map(|risk| risk["rule"].as_str()).collect();
+    assert!(rules.contains(&"cascades") && rules.contains(&"delete-rows"), "{rules:?}");
     let trigger = &radius["triggers"][0];
     assert_eq!((&trigger["name"], &trigger["function"]), (&json!("orders_audit"), &json!("public.log_it()")));
 }

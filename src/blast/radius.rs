@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sql::risk::radius::Reach;
+
 /// A number of rows, with what it rests on. A number we do not know is `unknown`, never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
@@ -62,6 +64,21 @@ pub struct Radius {
     pub dependents: Vec<Dependent>,
     /// What the reader must know: what could not be found out, and what is worse than it looks.
     pub warnings: Vec<String>,
+}
+
+impl Radius {
+    /// What of it counts for the statement's risk.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        let changed = || self.relations.iter().filter(|relation| !matches!(relation.action.as_str(), "read" | "lock"));
+        let through = |via: &[Via]| changed().any(|relation| via.contains(&relation.via));
+        Reach {
+            rows: self.rows.value,
+            share: changed().filter_map(|relation| relation.share).reduce(f64::max),
+            cascades: through(&[Via::Cascade]),
+            partitions: through(&[Via::Partition, Via::Inheritance]),
+        }
+    }
 }
 
 /// A relation in the radius.

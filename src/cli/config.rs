@@ -7,9 +7,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, de};
 
+mod control;
+
+use control::ControlEntry;
+
+use super::remote::RemoteEntry;
 use super::serve::Arguments;
 use super::upstream::{SslMode, UpstreamTls, UpstreamUrl};
 use super::{Failure, Globals};
+use crate::control::RemoteServerOptions;
 use crate::policy::{Identity, IdentityKind};
 use crate::text::Excerpt;
 
@@ -42,6 +48,8 @@ pub struct Config {
     pub identities: Identities,
     /// Who may decide holds. Empty: everybody who can reach the control socket.
     pub approvers: Vec<String>,
+    /// Where approvers on other machines connect. Nothing listens where it is `None`.
+    pub control: Option<RemoteServerOptions>,
     /// Login roles that stand for no person.
     pub shared_roles: Vec<String>,
 }
@@ -165,6 +173,7 @@ impl Config {
             hold,
             limits: file.limits,
             identities: identities(file.identities)?,
+            control: file.control.complete(&file.approvers)?,
             approvers: file.approvers,
             shared_roles: file.shared_roles,
         })
@@ -232,6 +241,10 @@ pub struct File {
     pub shared_roles: Vec<String>,
     /// See [`Config::tls`].
     pub tls: TlsEntry,
+    /// See [`Config::control`].
+    pub control: ControlEntry,
+    /// The proxy that commands talk to, where that is on another machine.
+    pub remote: RemoteEntry,
     /// See [`HoldConfig`].
     pub hold: HoldEntry,
     /// See [`Limits`].
@@ -256,6 +269,8 @@ impl Default for File {
             approvers: Vec::new(),
             shared_roles: vec!["postgres".to_owned()],
             tls: TlsEntry::default(),
+            control: ControlEntry::default(),
+            remote: RemoteEntry::default(),
             hold: HoldEntry::default(),
             limits: Limits::default(),
             identities: Vec::new(),
@@ -370,7 +385,7 @@ fn not_understood(error: &toml::de::Error, text: &str, path: &Path) -> Failure {
         Some(span) => {
             let excerpt = Excerpt::new(text, span);
             let place = format!("{}:{}:{}", path.display(), excerpt.line, excerpt.column);
-            if may_show_password(text, excerpt.line) {
+            if may_show_secret(text, excerpt.line) {
                 Failure::usage(format_args!("{place}: {message}"))
             } else {
                 Failure::usage(format_args!("{place}: {message}\n{excerpt}"))
@@ -384,10 +399,12 @@ fn not_understood(error: &toml::de::Error, text: &str, path: &Path) -> Failure {
     }
 }
 
-/// Whether a line holds a URL with a password in it, which is not to be printed.
-fn may_show_password(text: &str, line: usize) -> bool {
+/// Whether a line may hold a URL with a password in it, or one that is itself a secret: it is not to be printed.
+fn may_show_secret(text: &str, line: usize) -> bool {
     text.lines().nth(line - 1).is_some_and(|line| {
-        line.contains("password") || line.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
+        line.contains("password")
+            || line.trim_start().starts_with("url")
+            || line.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
     })
 }
 

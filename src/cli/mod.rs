@@ -14,6 +14,7 @@ pub mod globals;
 pub mod holds;
 pub mod output;
 pub mod policy;
+pub mod remote;
 pub mod serve;
 pub mod upstream;
 pub mod util;
@@ -49,8 +50,7 @@ enum Command {
     /// Say what statements would do, whether they would pass, and what they risk; runs none of them
     Check(check::Arguments),
     /// See what waits for approval, and decide
-    #[command(subcommand)]
-    Holds(holds::Command),
+    Holds(Box<holds::Arguments>),
     /// Check policies
     #[command(subcommand)]
     Policy(policy::Command),
@@ -83,7 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(arguments) => serve::run(arguments, globals),
         Command::Demo => demo::run(globals),
         Command::Check(arguments) => check::run(arguments, globals),
-        Command::Holds(command) => holds::run(command, globals),
+        Command::Holds(arguments) => holds::run(arguments, globals),
         Command::Policy(command) => policy::run(command, globals),
         Command::Audit(command) => audit::run(command, globals),
         Command::Util(command) => util::run(command),

@@ -36,6 +36,15 @@ impl Output {
         writeln!(self.stdout, "{line}").map_err(output_failure)
     }
 
+    /// Prints text without a line end: the beginning of a line, a question.
+    ///
+    /// # Errors
+    ///
+    /// See [`Output::line`].
+    pub fn text(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
+        write!(self.stdout, "{text}").map_err(output_failure)
+    }
+
     /// Prints one JSON document on one line, with deceptive characters escaped.
     ///
     /// # Errors

@@ -108,8 +108,14 @@ async fn serve(config: Config) -> CommandResult {
     })?;
     let log = Log::open(&config.data, audit::Options::default()).map_err(|error| log_failure(&error))?;
     let shared = Arc::new(shared_of(&config, engine, catalog, log.clone()));
-    let control = control_of(&config, &shared)?;
-    run_until_stopped(&config, &shared, control, listener, upstream, tls, signals).await?;
+    let state = control_state(&config, &shared);
+    let remote = match &config.control {
+        Some(options) => Some(remote_control(options, state.clone()).await?),
+        None => None,
+    };
+    let control =
+        control::Server::bind(&config.data, state).map_err(|error| Failure::failed(&error).hint(error.hint()))?;
+    run_until_stopped(&config, &shared, Control { local: control, remote }, listener, upstream, tls, signals).await?;
     log.close().await.map_err(|error| Failure::failed(format_args!("closing the audit log: {error}")))?;
     Ok(Exit::Done)
 }
@@ -128,7 +134,7 @@ fn log_failure(error: &audit::OpenError) -> Failure {
 async fn run_until_stopped(
     config: &Config,
     shared: &Arc<Shared>,
-    control: control::Server,
+    control: Control,
     listener: Listener,
     upstream: Upstream,
     tls: ServerTls,
@@ -136,13 +142,14 @@ async fn run_until_stopped(
 ) -> Result<(), Failure> {
     let started = Record { detail: Some(started_detail(config)), ..Record::new(RecordKind::Start) };
     shared.log.append_durable(started).await.map_err(|error| Failure::failed(error.to_string()))?;
-    announce(config, &listener, &tls);
+    announce(config, &listener, &tls, control.remote.as_ref());
     let limits =
         EntryLimits { login_timeout: config.limits.login_timeout.0, sessions: config.limits.sessions as usize };
     let rules = Arc::new(PolicyRules::new(Arc::clone(shared)));
     let entry = Arc::new(Entry::new(upstream, rules, limits).with_tls(tls));
     let (stop, stopped) = watch::channel(false);
-    let control = tokio::spawn(control.serve());
+    let remote = control.remote.map(|remote| tokio::spawn(remote.serve()));
+    let control = tokio::spawn(control.local.serve());
     let accept = accept_all(listener, entry, Arc::clone(shared), stopped);
     let accepting = tokio::spawn(accept);
     let signal = signals.next().await;
@@ -151,9 +158,28 @@ async fn run_until_stopped(
     let _ = stop.send(true);
     let _ = accepting.await;
     control.abort();
+    if let Some(remote) = remote {
+        remote.abort();
+    }
     let stop = Record { reason: Some(signal.into()), ..Record::new(RecordKind::Stop) };
     shared.log.append_durable(stop).await.map_err(|error| Failure::failed(error.to_string()))?;
     Ok(())
+}
+
+/// Where people decide.
+struct Control {
+    local: control::Server,
+    remote: Option<control::RemoteServer>,
+}
+
+async fn remote_control(
+    options: &control::RemoteServerOptions,
+    state: control::State,
+) -> Result<control::RemoteServer, Failure> {
+    control::RemoteServer::bind(options, state).await.map_err(|error| match error {
+        control::RemoteBindError::Listen { .. } => Failure::failed(&error).hint("choose another `listen` in [control]"),
+        _ => Failure::usage(&error).hint("see [control] in pgsluice.toml"),
+    })
 }
 
 async fn accept_all(listener: Listener, entry: Arc<Entry>, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
@@ -346,7 +372,7 @@ fn started_detail(config: &Config) -> serde_json::Value {
     })
 }
 
-fn announce(config: &Config, listener: &Listener, tls: &ServerTls) {
+fn announce(config: &Config, listener: &Listener, tls: &ServerTls, remote: Option<&control::RemoteServer>) {
     let address = listener.tcp_address().map_or_else(|| config.listen.to_string(), |address| address.to_string());
     eprintln!("pgsluice listens on {address} in front of {}", config.upstream);
     eprintln!("  data directory   {}", config.data.display());
@@ -355,13 +381,16 @@ fn announce(config: &Config, listener: &Listener, tls: &ServerTls) {
         Some(directory) => eprintln!("  policies         {}", directory.display()),
         None => eprintln!("  policies         the shipped default: reads flow, destruction waits"),
     }
+    if let Some(remote) = remote {
+        eprintln!("  remote control   https://{}", remote.address());
+    }
 }
 
-fn control_of(config: &Config, shared: &Arc<Shared>) -> Result<control::Server, Failure> {
+fn control_state(config: &Config, shared: &Arc<Shared>) -> control::State {
     let (for_status, for_sessions) = (Arc::clone(shared), shared.sessions.clone());
     let started = jiff::Timestamp::now();
     let listen = config.listen.to_string();
-    let state = control::State {
+    control::State {
         gate: shared.gate.clone(),
         status: Arc::new(move || {
             serde_json::json!({
@@ -377,6 +406,5 @@ fn control_of(config: &Config, shared: &Arc<Shared>) -> Result<control::Server, 
             // A view has no map with keys that are not strings, so it is always JSON.
             for_sessions.list().iter().filter_map(|view| serde_json::to_value(view).ok()).collect()
         }),
-    };
-    control::Server::bind(&config.data, state).map_err(|error| Failure::failed(&error).hint(error.hint()))
+    }
 }

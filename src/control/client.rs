@@ -1,22 +1,25 @@
-//! The client's end of the socket.
+//! The client's end.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::SOCKET_NAME;
 use super::api::{ApproveBody, ErrorBody, ReasonBody};
+use super::remote_client::{Remote, distrust, tls_error};
 use crate::gate::{HoldId, HoldView};
 
 /// An answer larger than this is none of ours: a gate holds a quarter of it at most, before JSON escapes it.
@@ -25,10 +28,20 @@ const ANSWER_BYTES_MAX: usize = 1 << 30;
 /// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A client of the proxy that runs with one data directory.
+/// How long connecting to another machine may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A client of one proxy. Connects with each request.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    way: Way,
+}
+
+/// How the proxy is reached.
+#[derive(Debug, Clone)]
+enum Way {
+    Socket(PathBuf),
+    Remote(Arc<Remote>),
 }
 
 /// Why a request came to nothing.
@@ -42,6 +55,24 @@ pub enum ClientError {
         /// What the system said.
         error: io::Error,
     },
+    /// The machine does not answer.
+    #[error("cannot connect to a pgsluice at {address}: {error}")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// One of the two does not trust the other's certificate.
+    #[error("the pgsluice at {address} cannot be talked to: {what}")]
+    Untrusted {
+        /// Where.
+        address: String,
+        /// Who does not trust whom.
+        what: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The socket is not ours to open.
     #[error("not allowed to open {}", .0.display())]
     NotAllowed(PathBuf),
@@ -49,10 +80,10 @@ pub enum ClientError {
     #[error("{}", .0.error)]
     Refused(ErrorBody),
     /// The proxy answered nothing that we understand, or went away.
-    #[error("the proxy at {} cannot be talked to: {what}", socket.display())]
+    #[error("the proxy at {place} cannot be talked to: {what}")]
     Broken {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the address.
+        place: String,
         /// What went wrong.
         what: String,
     },
@@ -67,6 +98,10 @@ impl ClientError {
                 "start it with `pgsluice serve`, or name the data directory of the one that runs with --data DIR"
                     .to_owned(),
             ),
+            Self::Unreachable { .. } => {
+                Some("is it running, with `control.listen` in its configuration, and is the address right?".to_owned())
+            }
+            Self::Untrusted { hint, .. } => Some((*hint).to_owned()),
             Self::NotAllowed(_) => Some("run this as the user that runs the proxy, or as root".to_owned()),
             Self::Refused(body) => body.hint.clone(),
             Self::Broken { .. } => Some("the proxy's own log may say more".to_owned()),
@@ -75,10 +110,25 @@ impl ClientError {
 }
 
 impl Client {
-    /// A client of the proxy that runs with this data directory. Connects with each request.
+    /// A client of the proxy that runs with this data directory.
     #[must_use]
     pub fn new(data: &Path) -> Self {
-        Self { socket: data.join(SOCKET_NAME) }
+        Self { way: Way::Socket(data.join(SOCKET_NAME)) }
+    }
+
+    /// A client of a proxy on another machine.
+    #[must_use]
+    pub fn remote(remote: Remote) -> Self {
+        Self { way: Way::Remote(Arc::new(remote)) }
+    }
+
+    /// Where the proxy is: the socket's path, or `HOST:PORT`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.way {
+            Way::Socket(path) => path.display().to_string(),
+            Way::Remote(remote) => remote.address(),
+        }
     }
 
     /// What the proxy is and how it is.
@@ -159,11 +209,12 @@ impl Client {
     ///
     /// See [`ClientError`].
     pub async fn watch(&self) -> Result<HoldStream, ClientError> {
-        let response = self.send(Method::GET, "/v1/holds/watch", None::<&()>).await?;
+        let sent = self.send(Method::GET, "/v1/holds/watch", None::<&()>);
+        let response = tokio::time::timeout(PATIENCE, sent).await.unwrap_or_else(|_| Err(self.late()))?;
         if response.status() != StatusCode::OK {
             return Err(self.refusal(response).await);
         }
-        Ok(HoldStream { socket: self.socket.clone(), body: response.into_body(), unread: BytesMut::new(), searched: 0 })
+        Ok(HoldStream { place: self.place(), body: response.into_body(), unread: BytesMut::new(), searched: 0 })
     }
 
     async fn request<Q: Serialize, A: DeserializeOwned>(
@@ -178,11 +229,11 @@ impl Client {
                 return Err(self.refusal(response).await);
             }
             let bytes = self.whole(response).await?;
-            serde_json::from_slice(&bytes).map_err(|error| self.broken(error))
+            serde_json::from_slice(&bytes).map_err(|error| self.odd(error))
         };
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.broken(format_args!("no answer within {} s", PATIENCE.as_secs()))),
+            Err(_) => Err(self.late()),
         }
     }
 
@@ -192,16 +243,26 @@ impl Client {
         path: &str,
         body: Option<&Q>,
     ) -> Result<Response<Incoming>, ClientError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => ClientError::NotAllowed(self.socket.clone()),
-            _ => ClientError::NotRunning { socket: self.socket.clone(), error },
-        })?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(error))?;
-        // Ends with the connection; what goes wrong on it, the request learns.
-        tokio::spawn(connection);
+        let mut sender = match &self.way {
+            Way::Socket(path) => {
+                let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
+                    io::ErrorKind::PermissionDenied => ClientError::NotAllowed(path.clone()),
+                    _ => ClientError::NotRunning { socket: path.clone(), error },
+                })?;
+                self.handshake(stream).await?
+            }
+            Way::Remote(remote) => {
+                let connect = tokio::time::timeout(CONNECT_PATIENCE, remote.connect());
+                let connected = connect.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                let stream = connected.map_err(|error| match tls_error(&error) {
+                    Some(_) => self.broken(&error),
+                    None => ClientError::Unreachable { address: remote.address(), error },
+                })?;
+                self.handshake(stream).await?
+            }
+        };
         let bytes = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| self.broken(error))?,
+            Some(body) => serde_json::to_vec(body).map_err(|error| self.odd(error))?,
             None => Vec::new(),
         };
         let request = Request::builder()
@@ -210,13 +271,23 @@ impl Client {
             .header("host", "pgsluice")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(bytes)))
-            .map_err(|error| self.broken(error))?;
-        sender.send_request(request).await.map_err(|error| self.broken(error))
+            .map_err(|error| self.broken(&error))?;
+        sender.send_request(request).await.map_err(|error| self.broken(&error))
+    }
+
+    async fn handshake<S>(&self, stream: S) -> Result<SendRequest<Full<Bytes>>, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(&error))?;
+        // Ends with the connection; what goes wrong on it, the request learns.
+        tokio::spawn(connection);
+        Ok(sender)
     }
 
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-        Ok(body.collect().await.map_err(|error| self.broken(error))?.to_bytes())
+        Ok(body.collect().await.map_err(|error| self.broken(error.as_ref()))?.to_bytes())
     }
 
     async fn refusal(&self, response: Response<Incoming>) -> ClientError {
@@ -224,21 +295,35 @@ impl Client {
         match self.whole(response).await {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(body) => ClientError::Refused(body),
-                Err(_) => self.broken(format_args!("it answered {status}")),
+                Err(_) => self.odd(format_args!("it answered {status}")),
             },
             Err(error) => error,
         }
     }
 
-    fn broken(&self, what: impl std::fmt::Display) -> ClientError {
-        ClientError::Broken { socket: self.socket.clone(), what: what.to_string() }
+    fn broken(&self, error: &(dyn std::error::Error + 'static)) -> ClientError {
+        match tls_error(error) {
+            Some(error) => {
+                let (what, hint) = distrust(error);
+                ClientError::Untrusted { address: self.place(), what, hint }
+            }
+            None => self.odd(error),
+        }
+    }
+
+    fn late(&self) -> ClientError {
+        self.odd(format_args!("no answer within {} s", PATIENCE.as_secs()))
+    }
+
+    fn odd(&self, what: impl std::fmt::Display) -> ClientError {
+        ClientError::Broken { place: self.place(), what: what.to_string() }
     }
 }
 
 /// Holds as they change.
 #[derive(Debug)]
 pub struct HoldStream {
-    socket: PathBuf,
+    place: String,
     body: Incoming,
     unread: BytesMut,
     /// How much of `unread` has no line end.
@@ -290,6 +375,6 @@ impl HoldStream {
     }
 
     fn broken(&self, what: &dyn std::fmt::Display) -> ClientError {
-        ClientError::Broken { socket: self.socket.clone(), what: what.to_string() }
+        ClientError::Broken { place: self.place.clone(), what: what.to_string() }
     }
 }

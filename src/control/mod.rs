@@ -1,7 +1,9 @@
-//! The admin API of a running proxy over a Unix socket, and its client.
+//! The admin API of a running proxy over a Unix socket and, where asked for, over TLS; and its client.
 //!
 //! The socket is `control.sock` in the data directory, mode 0600: who may open it may decide. Who that is, the
-//! kernel says (`SO_PEERCRED`); nobody names themselves. It speaks HTTP/1.1 with JSON:
+//! kernel says (`SO_PEERCRED`). Over TLS it is the common name of a client certificate that an authority of
+//! `control.client_ca` has signed, and `approvers` has to list it. Nobody names themselves. Both speak HTTP/1.1 with
+//! JSON:
 //!
 //! | request | answer |
 //! |---|---|
@@ -18,14 +20,21 @@
 pub mod api;
 pub mod caller;
 pub mod client;
+pub mod remote_client;
+pub mod remote_server;
 mod routes;
 pub mod server;
 pub mod socket;
 
 pub use caller::Caller;
 pub use client::{Client, ClientError};
+pub use remote_client::{Remote, RemoteOptions, RemoteSetupError};
+pub use remote_server::{RemoteBindError, RemoteServer, RemoteServerOptions};
 pub use server::{Server, State};
 pub use socket::BindError;
 
 /// The socket's name in the data directory.
 pub const SOCKET_NAME: &str = "control.sock";
+
+/// The ALPN name of what is spoken (RFC 7301).
+const ALPN: &[u8] = b"http/1.1";

@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::{ApproveBody, ErrorBody, ReasonBody};
-use super::caller::Caller;
+use super::caller::{Caller, Nameless};
 use super::server::State;
-use crate::gate::{Approve, Approver, HoldId, HoldView, Refused, Watch, WatchEvent};
+use crate::gate::{Approve, HoldId, HoldView, Refused, Watch, WatchEvent};
 
 /// Requests are reasons and numbers.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -46,7 +46,29 @@ pub(super) fn router(state: State) -> Router {
         .with_state(state)
 }
 
+/// Answers every request of a caller whom the list of approvers does not name.
+pub(super) fn no_approver(name: &str) -> Router {
+    refuse_all(Refusal::from(Refused::NoApprover(name.to_owned())))
+}
+
+/// Answers every request of a caller whose certificate names nobody.
+pub(super) fn nameless(nameless: Nameless) -> Router {
+    refuse_all(Refusal {
+        status: StatusCode::FORBIDDEN,
+        body: ErrorBody {
+            error: format!("your certificate names nobody: {nameless}"),
+            hint: Some("the subject's common name (CN) has to be your name as `approvers` lists it".to_owned()),
+            code: "not_an_approver".to_owned(),
+        },
+    })
+}
+
+fn refuse_all(refusal: Refusal) -> Router {
+    Router::new().fallback(move || async move { refusal })
+}
+
 /// Why a request is refused.
+#[derive(Clone)]
 struct Refusal {
     status: StatusCode,
     body: ErrorBody,
@@ -152,7 +174,7 @@ async fn approve(
     let (Path(id), Json(body)) = (id?, body?);
     state.gate.radius_settled(&id, RADIUS_PATIENCE).await;
     let approve = Approve { reason: body.reason, max_rows: body.max_rows, digest: body.digest };
-    let hold = state.gate.approve(&id, &Approver { name: caller.name }, approve)?;
+    let hold = state.gate.approve(&id, &caller.into(), approve)?;
     Ok(Json(HoldView::from(hold.as_ref())))
 }
 
@@ -163,7 +185,7 @@ async fn deny(
     body: Result<Json<ReasonBody>, JsonRejection>,
 ) -> Answer<HoldView> {
     let (Path(id), Json(body)) = (id?, body?);
-    let hold = state.gate.deny(&id, &Approver { name: caller.name }, body.reason)?;
+    let hold = state.gate.deny(&id, &caller.into(), body.reason)?;
     Ok(Json(HoldView::from(hold.as_ref())))
 }
 
@@ -174,7 +196,7 @@ async fn withdraw(
     body: Result<Json<ReasonBody>, JsonRejection>,
 ) -> Answer<HoldView> {
     let (Path(id), Json(body)) = (id?, body?);
-    let hold = state.gate.withdraw(&id, &Approver { name: caller.name }, body.reason)?;
+    let hold = state.gate.withdraw(&id, &caller.into(), body.reason)?;
     Ok(Json(HoldView::from(hold.as_ref())))
 }
 

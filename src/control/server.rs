@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,7 +25,7 @@ const CONNECTIONS_MAX: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait when accepting fails, most likely for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the routes answer from.
 #[derive(Clone)]
@@ -77,7 +78,7 @@ impl Server {
                     let state = self.state.clone();
                     connections.spawn(async move {
                         let _permit = permit;
-                        answer(stream, state).await;
+                        answer_user(stream, state).await;
                     });
                 }
                 Err(error) => {
@@ -89,21 +90,21 @@ impl Server {
     }
 }
 
-async fn answer(stream: UnixStream, state: State) {
-    let caller = match Caller::of(&stream) {
-        Ok(caller) => caller,
-        Err(error) => {
-            tracing::warn!(%error, "the kernel does not say who is on the control socket");
-            return;
-        }
-    };
-    let router = routes::router(state).layer(Extension(caller));
+async fn answer_user(stream: UnixStream, state: State) {
+    match Caller::of(&stream) {
+        Ok(caller) => answer(stream, routes::router(state).layer(Extension(caller))).await,
+        Err(error) => tracing::warn!(%error, "the kernel does not say who is on the control socket"),
+    }
+}
+
+/// Answers one caller until it or its patience is gone.
+pub(super) async fn answer<S: AsyncRead + AsyncWrite + Unpin>(stream: S, router: Router) {
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a caller on the control socket went away");
+        tracing::debug!(%error, "a caller of the control API went away");
     }
 }

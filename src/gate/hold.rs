@@ -6,10 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::HoldId;
+use super::{Approver, HoldId};
 use crate::blast::Radius;
 use crate::policy::Identity;
 use crate::sql::Effect;
+use crate::sql::risk::Risk;
 
 /// What a session asks to hold: everything an approver is shown, and what an approval is bound to.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct HoldRequest {
     pub actions: Vec<Effect>,
     /// Why it waits, one sentence each.
     pub reasons: Vec<String>,
+    /// What it risks by its text alone; what the radius adds is in [`HoldView::risk`](super::HoldView::risk).
+    pub risk: Risk,
     /// Which policy decided, as `file: id`.
     pub verdict_policy: String,
     /// How many people have to approve.
@@ -150,6 +153,8 @@ pub struct Approval {
     pub reason: Option<String>,
     /// More rows than this are not approved.
     pub max_rows: Option<u64>,
+    /// The address, where it came from another machine than the proxy's.
+    pub remote: Option<String>,
 }
 
 /// How a hold ended.
@@ -161,4 +166,19 @@ pub struct Ended {
     pub reason: Option<String>,
     /// When.
     pub at: Timestamp,
+    /// The address, where it was ended from another machine than the proxy's.
+    pub remote: Option<String>,
+}
+
+impl Ended {
+    /// Somebody ends it now.
+    pub(super) fn by(by: &Approver, reason: Option<String>) -> Self {
+        let remote = by.origin.remote_address().map(str::to_owned);
+        Self { by: Some(by.name.clone()), reason, at: Timestamp::now(), remote }
+    }
+
+    /// It ends now without anybody's doing.
+    pub(super) fn by_itself(reason: Option<String>) -> Self {
+        Self { by: None, reason, at: Timestamp::now(), remote: None }
+    }
 }

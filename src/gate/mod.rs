@@ -16,6 +16,8 @@
 //! path, and by [`HoldView::digest`] to the blast radius shown as well. Nothing is kept over a restart: a hold
 //! is a statement in flight, and dies with its connection.
 
+pub mod confirm;
+pub mod facts;
 pub mod hold;
 pub mod id;
 mod pool;
@@ -31,6 +33,7 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, watch as cell};
 use tokio::time::Instant;
 
+pub use confirm::Confirmation;
 pub use hold::{Approval, Ended, Hold, HoldRequest, HoldState, RadiusState};
 pub use id::HoldId;
 pub use refused::Refused;
@@ -61,7 +64,7 @@ pub struct Options {
     pub recent_bytes_max: usize,
     /// How long a hold is not approved for want of its radius, which the session computes meanwhile.
     pub radius_patience: Duration,
-    /// Who may approve and deny. Empty: everybody.
+    /// Who may approve and deny. Empty: everybody on the proxy's own machine.
     pub approvers: Vec<String>,
     /// Names that stand for no person, so that nobody counts as the requester by them.
     pub shared_roles: Vec<String>,
@@ -108,6 +111,39 @@ pub type Recorder = Arc<dyn Fn(GateEvent) -> Result<(), Unrecorded> + Send + Syn
 pub struct Approver {
     /// The name.
     pub name: String,
+    /// Where they are.
+    pub origin: Origin,
+}
+
+/// Where a decision comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The proxy's own machine: who may open its socket.
+    Local,
+    /// Elsewhere, by a certificate.
+    Remote {
+        /// The address it was shown from.
+        address: String,
+    },
+}
+
+impl Approver {
+    /// Somebody on the proxy's own machine.
+    #[must_use]
+    pub fn local(name: impl Into<String>) -> Self {
+        Self { name: name.into(), origin: Origin::Local }
+    }
+}
+
+impl Origin {
+    /// The address, where it is elsewhere.
+    #[must_use]
+    pub fn remote_address(&self) -> Option<&str> {
+        match self {
+            Self::Local => None,
+            Self::Remote { address } => Some(address),
+        }
+    }
 }
 
 /// What an approver says.
@@ -280,8 +316,13 @@ impl Gate {
         if live.hold.approvals.iter().any(|approval| approval.by == by.name) {
             return Err(Refused::ApprovedAlready { id: id.clone(), needs: live.hold.needs });
         }
-        let approval =
-            Approval { by: by.name.clone(), at: Timestamp::now(), reason: approve.reason, max_rows: approve.max_rows };
+        let approval = Approval {
+            by: by.name.clone(),
+            at: Timestamp::now(),
+            reason: approve.reason,
+            max_rows: approve.max_rows,
+            remote: by.origin.remote_address().map(str::to_owned),
+        };
         let mut approved = Hold::clone(&live.hold);
         approved.approvals.push(approval.clone());
         let approved = Arc::new(approved);
@@ -293,7 +334,7 @@ impl Gate {
         }
         let max_rows = approved.approvals.iter().filter_map(|approval| approval.max_rows).min();
         let decision = Decision::Approved { approvals: approved.approvals.clone(), max_rows };
-        let ended = Ended { by: Some(by.name.clone()), reason: None, at: Timestamp::now() };
+        let ended = Ended::by(by, None);
         self.end(&mut pool, id, HoldState::Approved, ended, decision).ok_or_else(|| Refused::Unknown(id.clone()))
     }
 
@@ -311,11 +352,11 @@ impl Gate {
             by: by.name.clone(),
             reason: reason.clone().unwrap_or_else(|| "no reason given".into()),
         };
-        let ended = Ended { by: Some(by.name.clone()), reason, at: Timestamp::now() };
+        let ended = Ended::by(by, reason);
         self.end(&mut pool, id, HoldState::Denied, ended, decision).ok_or_else(|| Refused::Unknown(id.clone()))
     }
 
-    /// Takes the request back: the statement never runs. Everybody may.
+    /// Takes the request back: the statement never runs. Everybody on the proxy's own machine may.
     ///
     /// # Errors
     ///
@@ -324,7 +365,10 @@ impl Gate {
         let mut pool = self.pool();
         self.expire_overdue(&mut pool);
         pool.pending(id)?;
-        let ended = Ended { by: Some(by.name.clone()), reason, at: Timestamp::now() };
+        if by.origin != Origin::Local {
+            self.may_decide(by)?;
+        }
+        let ended = Ended::by(by, reason);
         let decision = Decision::Withdrawn { by: by.name.clone() };
         self.end(&mut pool, id, HoldState::Withdrawn, ended, decision).ok_or_else(|| Refused::Unknown(id.clone()))
     }
@@ -340,12 +384,18 @@ impl Gate {
     }
 
     fn may_decide(&self, by: &Approver) -> Result<(), Refused> {
-        let approvers = &self.inner.options.approvers;
-        if approvers.is_empty() || approvers.contains(&by.name) {
+        let admitted_unnamed = by.origin == Origin::Local && self.inner.options.approvers.is_empty();
+        if admitted_unnamed || self.names_approver(&by.name) {
             Ok(())
         } else {
             Err(Refused::NoApprover(by.name.clone()))
         }
+    }
+
+    /// Whether the list of approvers has this name. An empty list has none.
+    #[must_use]
+    pub fn names_approver(&self, name: &str) -> bool {
+        self.inner.options.approvers.iter().any(|approver| approver == name)
     }
 
     fn not_the_requester(&self, hold: &Hold, by: &Approver) -> Result<(), Refused> {
@@ -364,7 +414,7 @@ impl Gate {
     }
 
     fn expire(&self, pool: &mut Pool, id: &HoldId) {
-        let ended = Ended { by: None, reason: None, at: Timestamp::now() };
+        let ended = Ended::by_itself(None);
         self.end(pool, id, HoldState::Expired, ended, Decision::Expired);
     }
 
@@ -401,7 +451,7 @@ impl Gate {
             End::Withdrawn => HoldState::Withdrawn,
             End::Failed => HoldState::Failed,
         };
-        let ended = Ended { by: None, reason: Some(reason.to_owned()), at: Timestamp::now() };
+        let ended = Ended::by_itself(Some(reason.to_owned()));
         let mut pool = self.pool();
         let decision = Decision::Withdrawn { by: reason.to_owned() };
         if self.end(&mut pool, id, state, ended.clone(), decision).is_none()

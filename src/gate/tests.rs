@@ -3,6 +3,7 @@ use std::sync::Mutex as StdMutex;
 use super::*;
 use crate::blast::Rows;
 use crate::policy::{Identity, IdentityKind};
+use crate::sql::risk::Risk;
 use crate::sql::{Action, Effect, Object, ObjectKind};
 
 fn request() -> HoldRequest {
@@ -17,6 +18,7 @@ fn request() -> HoldRequest {
         reason: None,
         actions: vec![Effect::new(Action::Delete, Object::in_schema(ObjectKind::Table, "public", "orders"))],
         reasons: vec!["deletes every row: no WHERE".to_owned()],
+        risk: Risk::default(),
         verdict_policy: "default.cedar: destructive-waits".to_owned(),
         needs: 1,
         in_transaction: false,
@@ -37,7 +39,7 @@ fn radius(rows: u64) -> Radius {
 }
 
 fn by(name: &str) -> Approver {
-    Approver { name: name.to_owned() }
+    Approver::local(name)
 }
 
 fn nobody_records() -> Recorder {

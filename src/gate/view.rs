@@ -8,6 +8,8 @@ use super::HoldId;
 use super::hold::{Hold, HoldState, RadiusState};
 use crate::blast::Radius;
 use crate::policy::IdentityKind;
+use crate::sql::risk::radius::assess_reach;
+use crate::sql::risk::{Level, Rule};
 use crate::sql::{Action, Certainty, Effect};
 
 /// A hold, as others read it. The names are a contract.
@@ -41,6 +43,12 @@ pub struct HoldView {
     pub actions: Vec<ActionView>,
     /// Why it waits.
     pub reasons: Vec<String>,
+    /// How bad the worst outcome is, by the text and by what is known of the radius.
+    pub risk: Level,
+    /// Whether what was there before can be had back without a backup, by another statement.
+    pub reversible: bool,
+    /// What that rests on, worst first.
+    pub risks: Vec<RiskView>,
     /// What it would touch; `None` where that is not known.
     pub radius: Option<Radius>,
     /// Whether `radius` is still being computed.
@@ -80,6 +88,19 @@ pub struct ActionView {
     pub certain: bool,
 }
 
+/// One rule by which a statement is a risk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskView {
+    /// The rule's name.
+    pub rule: String,
+    /// How bad it is.
+    pub level: Level,
+    /// Why: a sentence without a full stop.
+    pub why: String,
+    /// What to do instead, where there is something.
+    pub instead: Option<String>,
+}
+
 /// One person's approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalView {
@@ -91,6 +112,9 @@ pub struct ApprovalView {
     pub reason: Option<String>,
     /// More rows than this are not approved.
     pub max_rows: Option<u64>,
+    /// The address, where it came from another machine than the proxy's.
+    #[serde(default)]
+    pub remote: Option<String>,
 }
 
 /// How a hold ended.
@@ -102,6 +126,9 @@ pub struct EndedView {
     pub reason: Option<String>,
     /// When.
     pub at: String,
+    /// The address, where it was ended from another machine than the proxy's.
+    #[serde(default)]
+    pub remote: Option<String>,
 }
 
 impl From<&Effect> for ActionView {
@@ -116,9 +143,24 @@ impl From<&Effect> for ActionView {
     }
 }
 
+impl From<&Rule> for RiskView {
+    fn from(rule: &Rule) -> Self {
+        Self {
+            rule: rule.id.to_owned(),
+            level: rule.level,
+            why: rule.why.to_owned(),
+            instead: rule.instead.map(str::to_owned),
+        }
+    }
+}
+
 impl From<&Hold> for HoldView {
     fn from(hold: &Hold) -> Self {
         let request = &hold.request;
+        let mut risk = request.risk.clone();
+        if let RadiusState::Known(radius) = &hold.radius {
+            assess_reach(&mut risk, &radius.reach());
+        }
         Self {
             id: hold.id.clone(),
             state: hold.state,
@@ -134,6 +176,9 @@ impl From<&Hold> for HoldView {
             reason: request.reason.clone(),
             actions: request.actions.iter().map(ActionView::from).collect(),
             reasons: request.reasons.clone(),
+            risk: risk.level(),
+            reversible: risk.reversible(),
+            risks: risk.rules.iter().map(|rule| RiskView::from(*rule)).collect(),
             radius: match &hold.radius {
                 RadiusState::Known(radius) => Some(Radius::clone(radius)),
                 RadiusState::Computing | RadiusState::Unavailable => None,
@@ -151,6 +196,7 @@ impl From<&Hold> for HoldView {
                     at: rfc3339(approval.at),
                     reason: approval.reason.clone(),
                     max_rows: approval.max_rows,
+                    remote: approval.remote.clone(),
                 })
                 .collect(),
             in_transaction: request.in_transaction,
@@ -160,6 +206,7 @@ impl From<&Hold> for HoldView {
                 by: ended.by.clone(),
                 reason: ended.reason.clone(),
                 at: rfc3339(ended.at),
+                remote: ended.remote.clone(),
             }),
         }
     }
@@ -187,4 +234,103 @@ pub(super) fn digest(hold: &Hold) -> String {
         hex.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
         hex
     })
+}
+
+/// A hold that has a bit of everything, for tests of whatever shows holds.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::*;
+    use crate::blast::Rows;
+    use crate::blast::radius::{Dependent, TouchedRelation, TouchedTrigger, TriggerEffects, Via};
+
+    /// Ended, approved once of twice, with a radius.
+    pub(crate) fn hold() -> HoldView {
+        HoldView {
+            id: "h-7k2m".parse().expect("an id"),
+            state: HoldState::Denied,
+            sql: "DELETE FROM orders\nWHERE id < $1".to_owned(),
+            params: vec!["17::int4".to_owned()],
+            identity: "reporter".to_owned(),
+            kind: IdentityKind::Agent,
+            owner: Some("alice".to_owned()),
+            session: "s1".to_owned(),
+            database: "shop".to_owned(),
+            client: "127.0.0.1:5000".to_owned(),
+            application_name: "psql".to_owned(),
+            reason: Some("clean up".to_owned()),
+            actions: vec![ActionView {
+                action: Action::Delete,
+                kind: "table".to_owned(),
+                schema: Some("public".to_owned()),
+                name: "orders".to_owned(),
+                certain: true,
+            }],
+            reasons: vec!["deletes rows".to_owned()],
+            risk: Level::High,
+            reversible: false,
+            risks: vec![RiskView {
+                rule: "cascades".to_owned(),
+                level: Level::High,
+                why: "foreign keys carry it on".to_owned(),
+                instead: Some("delete those first".to_owned()),
+            }],
+            radius: Some(Radius {
+                rows: Rows::planner(48_210),
+                relations: vec![
+                    TouchedRelation {
+                        schema: Some("public".to_owned()),
+                        name: "orders".to_owned(),
+                        kind: "table".to_owned(),
+                        action: "delete".to_owned(),
+                        via: Via::Statement,
+                        rows: Rows::planner(48_210),
+                        share: Some(0.314),
+                        lock: Some("RowExclusiveLock".to_owned()),
+                    },
+                    TouchedRelation {
+                        schema: Some("public".to_owned()),
+                        name: "order_items".to_owned(),
+                        kind: "table".to_owned(),
+                        action: "delete".to_owned(),
+                        via: Via::Cascade,
+                        rows: Rows::UNKNOWN,
+                        share: None,
+                        lock: None,
+                    },
+                ],
+                triggers: vec![TouchedTrigger {
+                    name: "orders_audit".to_owned(),
+                    function: "public.log_it()".to_owned(),
+                    effects: TriggerEffects::Unknown,
+                }],
+                dependents: vec![Dependent {
+                    kind: "materialized_view".to_owned(),
+                    schema: "public".to_owned(),
+                    name: "totals".to_owned(),
+                }],
+                warnings: vec!["statistics are old".to_owned()],
+            }),
+            radius_pending: false,
+            verdict_policy: "default.cedar: destructive-waits".to_owned(),
+            created_at: "2026-01-01T00:00:00.000Z".to_owned(),
+            expires_at: "2026-01-01T00:15:00.000Z".to_owned(),
+            needs: 2,
+            approvals: vec![ApprovalView {
+                by: "carol".to_owned(),
+                at: "2026-01-01T00:01:00.000Z".to_owned(),
+                reason: Some("ok".to_owned()),
+                max_rows: Some(50_000),
+                remote: Some("192.0.2.7:4000".to_owned()),
+            }],
+            in_transaction: true,
+            search_path: Some(vec!["app".to_owned(), "public".to_owned()]),
+            digest: "00ff".repeat(16),
+            ended: Some(EndedView {
+                by: Some("bob".to_owned()),
+                reason: Some("not today".to_owned()),
+                at: "2026-01-01T00:02:00.000Z".to_owned(),
+                remote: Some("192.0.2.8:4000".to_owned()),
+            }),
+        }
+    }
 }

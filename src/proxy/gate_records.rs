@@ -73,6 +73,7 @@ fn approved(hold: &Hold, approval: &Approval) -> Record {
         "approvals": hold.approvals.len(),
         "needs": hold.needs,
         "max_rows": approval.max_rows,
+        "remote": approval.remote,
     }));
     record
 }
@@ -83,6 +84,7 @@ fn ended(hold: &Hold) -> Record {
     if let Some(ended) = &hold.ended {
         record.by = ended.by.as_deref().map(Into::into);
         record.reason = ended.reason.as_deref().map(Into::into);
+        record.detail = ended.remote.as_ref().map(|address| serde_json::json!({ "remote": address }));
     }
     record
 }

@@ -12,7 +12,8 @@ use super::values;
 use crate::blast::SearchPath;
 use crate::catalog::RadiusRequest;
 use crate::gate::HoldRequest;
-use crate::sql::Action;
+use crate::sql::risk::{Risk, assess_message};
+use crate::sql::{Action, Effect, Statement};
 use crate::wire::backend::TransactionStatus;
 
 /// Of how many statements of one message the radius is computed.
@@ -34,6 +35,7 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
         reason: session.claimed_reason.clone(),
         actions: decision.effects.to_vec(),
         reasons: decision.all_reasons(),
+        risk: risk(session, passage, decision),
         verdict_policy: decision.verdict.policy.clone(),
         needs,
         in_transaction,
@@ -45,6 +47,14 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
         digest: digest(session, passage),
     };
     Held { request, radius: radius_requests(session, passage, decision) }
+}
+
+/// What it risks, by its text and by what its names stand for.
+fn risk(session: &Session, passage: &Passage<'_>, decision: &Decision) -> Risk {
+    let parts: Vec<(&Statement, &[Effect])> =
+        decision.parts.iter().map(|part| (&part.statement, part.resolved.effects.as_slice())).collect();
+    let settings = session.lexer.as_ref().copied().unwrap_or_default();
+    assess_message(passage.sql.unwrap_or_default(), &settings, &parts, &decision.effects)
 }
 
 /// What the radius of a statement, or of the statements of one message, is computed from.

@@ -6,6 +6,7 @@
 mod clients;
 mod door;
 mod proxy;
+pub(crate) mod terminal;
 pub(crate) mod wire;
 
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use crate::blast::resolve::{NameContext, Resolved, SearchPath, resolve};
 use crate::blast::{Facts, Radius};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::lexer::lex;
-use crate::sql::risk::radius::{Reach, assess_reach};
+use crate::sql::risk::radius::assess_reach;
 use crate::sql::risk::script::assess_script;
 use crate::sql::risk::{Risk, assess, assess_unreadable};
 use crate::sql::split::split;
@@ -253,7 +253,7 @@ impl Judge<'_> {
         let radius =
             self.database.and_then(|database| database.radius(&statement, &sql, &resolved, &self.session.names));
         if let Some(radius) = &radius {
-            assess_reach(&mut risk, &reach(radius));
+            assess_reach(&mut risk, &radius.reach());
         }
         let verdict = self.engine.decide(
             self.identity,
@@ -292,19 +292,6 @@ impl Judge<'_> {
 /// An effect of which nothing is known.
 fn unknown() -> Effect {
     Effect::new(Action::Unknown, Object::new(ObjectKind::Other, ""))
-}
-
-/// What of a radius counts for the risk.
-fn reach(radius: &Radius) -> Reach {
-    use crate::blast::radius::Via;
-    let changed = || radius.relations.iter().filter(|relation| !matches!(relation.action.as_str(), "read" | "lock"));
-    let through = |via: &[Via]| changed().any(|relation| via.contains(&relation.via));
-    Reach {
-        rows: radius.rows.value,
-        share: changed().filter_map(|relation| relation.share).reduce(f64::max),
-        cascades: through(&[Via::Cascade]),
-        partitions: through(&[Via::Partition, Via::Inheritance]),
-    }
 }
 
 /// What the statements so far have made of the session.

@@ -1,24 +1,39 @@
 //! `pgsluice holds`: see what waits, and decide.
 
 mod render;
+mod review;
+mod terminal;
 
 use clap::{Args, Subcommand};
 
+use super::remote::RemoteArguments;
 use super::{CommandResult, Exit, Failure, Globals, Output, output};
 use crate::control::api::{ApproveBody, ReasonBody};
 use crate::control::{Client, ClientError};
+use crate::gate::facts::DIGEST_CHARACTERS;
 use crate::gate::{HoldId, HoldState, HoldView};
 
 /// `pgsluice holds ...`
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    remote: RemoteArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do with holds.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the statements that wait for approval
+    /// List the statements that wait for approval, a line each
     List(ListArguments),
     /// Show one of them: text, values, who asks, what it would touch
     Show(ShowArguments),
     /// Print what waits, then every change, until interrupted
     Watch(WatchArguments),
-    /// Let a statement run, once
+    /// Go through what waits, question by question: plain lines, for every terminal and for screen readers
+    Review,
+    /// Let a statement run, once. Prints what it approves; with --digest it approves nothing else than what you saw
     Approve(ApproveArguments),
     /// Refuse a statement
     Deny(ReasonArguments),
@@ -32,7 +47,10 @@ pub struct ListArguments {
     /// Also those that ended lately, with how they ended
     #[arg(long)]
     all: bool,
-    /// One JSON object a line
+    /// Everything about each, as `holds show`, instead of a line
+    #[arg(long, conflicts_with = "json")]
+    full: bool,
+    /// One JSON object a line, with everything about each
     #[arg(long)]
     json: bool,
 }
@@ -63,6 +81,9 @@ pub struct ApproveArguments {
     /// Why; it is recorded
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Approve only this: the digest that `holds show` printed, its first 12 characters or more
+    #[arg(long, value_name = "HEX")]
+    digest: Option<SeenDigest>,
     /// Do not run it where it would change more rows than this
     #[arg(long, value_name = "N")]
     max_rows: Option<u64>,
@@ -89,26 +110,27 @@ pub struct ReasonArguments {
 /// # Errors
 ///
 /// No proxy runs, or it refuses.
-pub fn run(command: &Command, globals: &Globals) -> CommandResult {
-    let client = Client::new(&globals.data_directory()?);
+pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
+    let client = arguments.remote.client(globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format_args!("cannot start: {error}")))?;
     runtime.block_on(async {
-        match command {
+        match &arguments.command {
             Command::List(arguments) => list(&client, arguments).await,
             Command::Show(arguments) => show(&client, arguments).await,
             Command::Watch(arguments) => watch(&client, arguments).await,
+            Command::Review => review::run(&client).await,
             Command::Approve(arguments) => approve(&client, arguments).await,
             Command::Deny(arguments) => {
                 let body = ReasonBody { reason: arguments.reason.clone() };
-                print_result(&client.deny(&arguments.id, &body).await.map_err(failure)?, arguments.json)?;
+                print_result(&client.deny(&arguments.id, &body).await.map_err(failure)?, None, arguments.json)?;
                 Ok(Exit::Done)
             }
             Command::Withdraw(arguments) => {
                 let body = ReasonBody { reason: arguments.reason.clone() };
-                print_result(&client.withdraw(&arguments.id, &body).await.map_err(failure)?, arguments.json)?;
+                print_result(&client.withdraw(&arguments.id, &body).await.map_err(failure)?, None, arguments.json)?;
                 Ok(Exit::Done)
             }
         }
@@ -125,6 +147,13 @@ async fn list(client: &Client, arguments: &ListArguments) -> CommandResult {
     } else if holds.is_empty() {
         // Not data: a script that counts lines must count none.
         output::note("nothing waits for approval");
+    } else if arguments.full {
+        for (at, hold) in holds.iter().enumerate() {
+            if at > 0 {
+                output.line("")?;
+            }
+            output.line(render::whole(hold))?;
+        }
     } else {
         for line in render::table(&holds) {
             output.line(line)?;
@@ -141,6 +170,9 @@ async fn show(client: &Client, arguments: &ShowArguments) -> CommandResult {
         output.json(&hold)?;
     } else {
         output.line(render::whole(&hold))?;
+        if let Some(how) = render::how_to_approve(&hold) {
+            output.line(how)?;
+        }
     }
     output.flush()?;
     Ok(Exit::Done)
@@ -161,25 +193,61 @@ async fn watch(client: &Client, arguments: &WatchArguments) -> CommandResult {
 }
 
 async fn approve(client: &Client, arguments: &ApproveArguments) -> CommandResult {
-    // What is printed here is what is approved: its digest goes with the approval.
+    // What is printed here is what is approved: its whole digest goes with the approval.
     let seen = client.hold(&arguments.id).await.map_err(failure)?;
+    if let Some(digest) = &arguments.digest
+        && seen.state == HoldState::Pending
+        && !digest.names(&seen)
+    {
+        return Err(Failure::failed(format_args!("{} is not what you looked at any more", seen.id))
+            .hint("look at it again: pgsluice holds show ID; what it would touch may have changed"));
+    }
     if !arguments.json {
         let mut output = Output::stdout();
         output.line(render::whole(&seen))?;
         output.flush()?;
     }
-    let body =
-        ApproveBody { reason: arguments.reason.clone(), max_rows: arguments.max_rows, digest: Some(seen.digest) };
+    let digest = Some(seen.digest.clone());
+    let body = ApproveBody { reason: arguments.reason.clone(), max_rows: arguments.max_rows, digest };
     let hold = client.approve(&arguments.id, &body).await.map_err(failure)?;
-    print_result(&hold, arguments.json)?;
+    print_result(&hold, Some(&seen), arguments.json)?;
     Ok(if hold.state == HoldState::Approved { Exit::Done } else { Exit::Pending })
 }
 
-fn print_result(hold: &HoldView, json: bool) -> Result<(), Failure> {
+/// The digest of what somebody has seen, or enough of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenDigest(String);
+
+impl std::str::FromStr for SeenDigest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digest = text.trim().to_ascii_lowercase();
+        let fits = (DIGEST_CHARACTERS..=64).contains(&digest.len());
+        if fits && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            Ok(Self(digest))
+        } else {
+            Err(format!("a digest is {DIGEST_CHARACTERS} to 64 of the characters that `holds show` printed"))
+        }
+    }
+}
+
+impl SeenDigest {
+    fn names(&self, hold: &HoldView) -> bool {
+        hold.digest.starts_with(&self.0)
+    }
+}
+
+/// Prints what became of a hold: all of it, or what is new to somebody who has just seen it.
+fn print_result(hold: &HoldView, seen: Option<&HoldView>, json: bool) -> Result<(), Failure> {
     let mut output = Output::stdout();
     if json {
         output.json(hold)?;
     } else {
+        match seen {
+            None => output.line(render::whole(hold))?,
+            Some(seen) => render::news(seen, hold).iter().try_for_each(|line| output.line(line))?,
+        }
         output.line(render::result(hold))?;
     }
     output.flush()

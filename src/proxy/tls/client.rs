@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::TlsSetupError;
 use super::verify::{Checks, Verifier};
-use super::{TlsSetupError, provider, read_certificates, read_key};
+use crate::tls::{provider, read_certificates, read_key, system_certificates};
 
 /// How much TLS is wanted, in libpq's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -195,13 +196,7 @@ fn default_root_file() -> PathBuf {
 }
 
 fn system_roots() -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
-        let reasons: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        let reason = if reasons.is_empty() { "none found".to_owned() } else { reasons.join("; ") };
-        return Err(TlsSetupError::NoSystemRoots(reason));
-    }
-    Ok(found.certs)
+    system_certificates().map_err(TlsSetupError::NoSystemRoots)
 }
 
 #[cfg(test)]

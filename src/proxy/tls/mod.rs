@@ -9,44 +9,20 @@ pub use client::{SslMode, TrustedRoots, UpstreamTls, UpstreamTlsOptions};
 pub use server::ServerTls;
 pub use side::SideTls;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use rustls::crypto::CryptoProvider;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::CertificateDer;
 use sha2::Digest as _;
 use thiserror::Error;
+
+use crate::tls::FileError;
 
 /// Why TLS cannot be set up. Each says which file or setting, and what to do.
 #[derive(Debug, Error)]
 pub enum TlsSetupError {
-    /// A certificate file cannot be read or holds none.
-    #[error(
-        "cannot read a certificate from {path}: {reason}. Give a PEM file with the certificate first, then its issuers"
-    )]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A key file cannot be read or holds none.
-    #[error("cannot read a private key from {path}: {reason}. Give an unencrypted PEM file")]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A key file can be read by others.
-    #[error("private key file {path} can be read by others (mode {mode:03o}). Run: chmod 600 {path}")]
-    KeyReadable {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    /// A certificate or a key cannot be had from its file.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Certificate and key do not fit together, or rustls does not take them.
     #[error("cannot use certificate {certificate} with key {key}: {reason}")]
     Pair {
@@ -79,48 +55,11 @@ pub enum TlsSetupError {
     #[error("sslmode={0} is too weak for sslrootcert=system. Use sslmode=verify-full")]
     WeakMode(SslMode),
     /// The system has no trusted certificates.
-    #[error(
-        "the system has no trusted root certificates: {0}. Install the package ca-certificates, or give a file with sslrootcert"
-    )]
-    NoSystemRoots(String),
+    #[error("{0}, or give a file with sslrootcert")]
+    NoSystemRoots(FileError),
     /// Only one of client certificate and key was given.
     #[error("sslcert and sslkey belong together, but only one is given")]
     HalfPair,
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
-    let fault = |reason: String| TlsSetupError::Certificate { path: path.to_owned(), reason };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| fault(pem_fault(&error)))?;
-    if certificates.is_empty() {
-        return Err(fault("no CERTIFICATE section".to_owned()));
-    }
-    Ok(certificates)
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let fault = |reason: String| TlsSetupError::Key { path: path.to_owned(), reason };
-    let mode = std::fs::metadata(path).map_err(|error| fault(error.to_string()))?.permissions().mode() & 0o777;
-    // As Postgres: the group may read (a key that root owns), others may not.
-    if mode & 0o037 != 0 {
-        return Err(TlsSetupError::KeyReadable { path: path.to_owned(), mode });
-    }
-    PrivateKeyDer::from_pem_file(path).map_err(|error| fault(pem_fault(&error)))
-}
-
-fn pem_fault(error: &rustls_pki_types::pem::Error) -> String {
-    use rustls_pki_types::pem::Error;
-    match error {
-        Error::Io(error) => error.to_string(),
-        Error::NoItemsFound => "no PEM section of that kind".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 /// SHA-256 of a certificate as `openssl x509 -fingerprint -sha256` prints it.

@@ -9,7 +9,8 @@ use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use tokio_rustls::TlsAcceptor;
 
-use super::{TlsSetupError, fingerprint, provider, read_certificates, read_key};
+use super::{TlsSetupError, fingerprint};
+use crate::tls::{provider, read_certificates, read_key};
 
 /// The ALPN name of the Postgres protocol.
 pub const ALPN: &[u8] = b"postgresql";

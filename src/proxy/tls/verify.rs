@@ -185,8 +185,8 @@ fn host_matches(pattern: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::provider;
     use super::*;
+    use crate::tls::provider;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
     struct Made {

@@ -2,8 +2,9 @@
 //!
 //! A rule looks at one statement: at its effects and at its words. The risk of a statement is the highest level of
 //! the rules that apply. What a statement adds to the risk of others in the same file is in [`script`], what the
-//! database itself adds is in [`radius`].
+//! database itself adds is in [`radius`]; [`message`] is about what a client sends at once.
 
+pub mod message;
 pub mod radius;
 mod rules;
 pub mod script;
@@ -13,6 +14,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use message::assess_message;
 pub use rules::rules;
 use shape::Case;
 

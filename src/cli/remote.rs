@@ -1,0 +1,99 @@
+//! Which proxy a command talks to: the one of a data directory, or one on another machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::{Failure, Globals};
+use crate::control::{Client, Remote, RemoteOptions};
+
+/// The flags of every command that talks to a running proxy.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "A proxy on another machine")]
+pub struct RemoteArguments {
+    /// Talk to the proxy there, https://HOST:PORT, instead of the one of the data directory
+    #[arg(long, global = true, value_name = "URL", env = "PGSLUICE_CONTROL", hide_env = true)]
+    pub control: Option<String>,
+    /// Your certificate, PEM: its common name is who you are
+    #[arg(long, global = true, value_name = "FILE", env = "PGSLUICE_CONTROL_CERT", hide_env = true)]
+    pub cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, global = true, value_name = "FILE", env = "PGSLUICE_CONTROL_KEY", hide_env = true)]
+    pub key: Option<PathBuf>,
+    /// Authority that signed the proxy's certificate, PEM [default: those the system trusts]
+    #[arg(long, global = true, value_name = "FILE", env = "PGSLUICE_CONTROL_CA", hide_env = true)]
+    pub ca: Option<PathBuf>,
+}
+
+/// `[remote]`: the same in a configuration file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RemoteEntry {
+    /// `https://HOST:PORT`.
+    pub control: Option<String>,
+    /// Certificate, PEM.
+    pub cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub key: Option<PathBuf>,
+    /// Authorities that the proxy's certificate may come from, PEM.
+    pub ca: Option<PathBuf>,
+}
+
+impl RemoteArguments {
+    /// A client of the proxy that is meant: the one that `--control` names, else the one of the data directory where
+    /// `--data` names that, else what the configuration file says, the remote one first.
+    ///
+    /// # Errors
+    ///
+    /// The configuration file or what it takes to reach the proxy cannot be read or understood.
+    pub fn client(&self, globals: &Globals) -> Result<Client, Failure> {
+        if self.control.is_none() && globals.data.is_some() {
+            return Ok(Client::new(&globals.data_directory()?));
+        }
+        let file = globals.file()?;
+        let entry = file.remote.clone();
+        let Some(url) = self.control.clone().or(entry.control) else {
+            return Ok(Client::new(&globals.data_directory_with(&file)?));
+        };
+        let (Some(certificate), Some(key)) = (self.cert.clone().or(entry.cert), self.key.clone().or(entry.key)) else {
+            return Err(Failure::usage(format_args!("{url} lets nobody in without a certificate")).hint(
+                "give yours with --cert FILE and --key FILE, with PGSLUICE_CONTROL_CERT and PGSLUICE_CONTROL_KEY, or \
+                 in [remote]",
+            ));
+        };
+        let options = RemoteOptions { url, certificate, key, ca: self.ca.clone().or(entry.ca) };
+        Remote::new(&options).map(Client::remote).map_err(Failure::usage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::globals::Color;
+
+    fn globals(data: Option<&str>, config: &str) -> Globals {
+        Globals { config: Some(config.into()), data: data.map(PathBuf::from), color: Color::Never, verbose: 0 }
+    }
+
+    #[test]
+    fn the_nearest_word_names_the_proxy() {
+        let place = tempfile::tempdir().unwrap();
+        let config = place.path().join("pgsluice.toml");
+        std::fs::write(&config, "data = \"/from/file\"\n[remote]\ncontrol = \"https://db:6433\"").unwrap();
+        let config = config.to_str().unwrap();
+        let none = RemoteArguments::default();
+        let socket = none.client(&globals(Some("/d"), config)).unwrap();
+        assert_eq!(socket.place(), "/d/control.sock");
+        let Err(Failure::Told { message, hint, .. }) = none.client(&globals(None, config)) else {
+            panic!("no certificate was given");
+        };
+        assert!(message.contains("https://db:6433") && hint.unwrap().contains("--cert"), "{message}");
+        let named = RemoteArguments { control: Some("ftp://db".to_owned()), ..RemoteArguments::default() };
+        let pair = RemoteArguments { cert: Some("/c".into()), key: Some("/k".into()), ..named };
+        let Err(Failure::Told { message, .. }) = pair.client(&globals(Some("/d"), config)) else {
+            panic!("no such URL");
+        };
+        assert!(message.contains("https://HOST:PORT"), "{message}");
+    }
+}

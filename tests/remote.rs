@@ -1,0 +1,233 @@
+//! Promise: approvers on other machines decide with a certificate that names them, and nobody else does.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+
+use crate::support::{Finished, Proxy, psql, shop, started};
+
+const DELETE: &str = "delete from orders where id = 1";
+
+/// Signs certificates.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut parameters = CertificateParams::new([]).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        Self(CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn write(&self, place: &Path, name: &str) -> PathBuf {
+        let path = place.join(name);
+        fs::write(&path, self.0.pem()).unwrap();
+        path
+    }
+
+    /// Signs a certificate and writes it and its key.
+    fn sign(&self, place: &Path, common_name: &str, purpose: ExtendedKeyUsagePurpose) -> Pair {
+        let mut parameters = CertificateParams::new(["localhost", "127.0.0.1"].map(str::to_owned)).unwrap();
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::CommonName, common_name);
+        parameters.extended_key_usages = vec![purpose];
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.0).unwrap();
+        let file = |ending: &str, text: &str| {
+            let count = fs::read_dir(place).unwrap().count();
+            let path = place.join(format!("{count}-{common_name}.{ending}"));
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            path
+        };
+        Pair { certificate: file("pem", &certificate.pem()), key: file("key", &key.serialize_pem()) }
+    }
+}
+
+struct Pair {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// A proxy that listens for approvers, with all that it takes.
+struct Remote {
+    proxy: Proxy,
+    _postgres: pgsluice::cli::demo::throwaway::Throwaway,
+    approvers: Authority,
+    server_ca: PathBuf,
+    url: String,
+}
+
+impl Remote {
+    /// `carol` may approve.
+    fn start() -> Self {
+        let postgres = shop();
+        let mut proxy = Proxy::prepare(&postgres.url("postgres", "postgres"), &[]);
+        let place = proxy.place.path().to_owned();
+        let (servers, approvers) = (Authority::new("servers"), Authority::new("approvers"));
+        let own = servers.sign(&place, "gate", ExtendedKeyUsagePurpose::ServerAuth);
+        let client_ca = approvers.write(&place, "approvers.pem");
+        let config = format!(
+            "approvers = [\"carol\"]\n[control]\nlisten = \"127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
+            own.certificate, own.key, client_ca
+        );
+        fs::write(place.join("pgsluice.toml"), config).unwrap();
+        proxy.launch();
+        let url = proxy.wait_for("the control address", || {
+            let log = proxy.log();
+            let line = log.lines().find(|line| line.contains("remote control"))?;
+            line.split_whitespace().last().map(str::to_owned)
+        });
+        let server_ca = servers.write(&place, "servers.pem");
+        Self { proxy, _postgres: postgres, approvers, server_ca, url }
+    }
+
+    /// Somebody whom the right authority vouches for.
+    fn person(&self, name: &str) -> Pair {
+        self.approvers.sign(self.proxy.place.path(), name, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// Runs `pgsluice holds ...` as somebody from elsewhere.
+    fn holds(&self, pair: &Pair, arguments: &[&str]) -> Finished {
+        let mut command = self.proxy.command(&["holds"]);
+        command.args(arguments).args(["--control", &self.url]).arg("--ca").arg(&self.server_ca);
+        command.arg("--cert").arg(&pair.certificate).arg("--key").arg(&pair.key);
+        crate::support::finished(&mut command)
+    }
+}
+
+#[test]
+fn the_right_certificate_decides_and_the_log_names_it() {
+    let remote = Remote::start();
+    let carol = remote.person("carol");
+    let client = started(psql(&remote.proxy.url("shop", "shop")).args(["-c", DELETE]));
+    // Only carol may decide, and everybody on the machine may look.
+    let id = remote.proxy.held()["id"].as_str().unwrap().to_owned();
+    let listed = remote.holds(&carol, &["list", "--json"]);
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    assert!(listed.stdout.contains(&id), "{}", listed.stdout);
+    let approved = remote.holds(&carol, &["approve", &id, "--reason", "seen from afar"]);
+    assert_eq!(approved.code, Some(0), "{}", approved.stderr);
+    assert!(
+        approved.stdout.contains("carol at ") && approved.stdout.contains(" from 127.0.0.1:"),
+        "{}",
+        approved.stdout
+    );
+    let client = Finished::of(client);
+    assert_eq!((client.code, client.stdout.as_str()), (Some(0), "DELETE 1\n"), "{}", client.stderr);
+
+    let client = started(psql(&remote.proxy.url("shop", "shop")).args(["-c", DELETE]));
+    let id = remote.proxy.held()["id"].as_str().unwrap().to_owned();
+    let denied = remote.holds(&carol, &["deny", &id, "--reason", "once is enough"]);
+    assert_eq!(denied.code, Some(0), "{}", denied.stderr);
+    assert!(Finished::of(client).stderr.contains("once is enough"));
+
+    for (verdict, reason) in [("approved", "seen from afar"), ("denied", "once is enough")] {
+        // A denial needs no record to be one: its record may be a moment behind.
+        let found = remote.proxy.wait_for(verdict, || {
+            let log = remote.proxy.done(&["audit", "search", "--json"]);
+            let mut records = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            records.find(|record| record["kind"] == "decision" && record["verdict"] == verdict)
+        });
+        assert_eq!((&found["by"], &found["reason"]), (&"carol".into(), &reason.into()), "{found}");
+        assert!(found["detail"]["remote"].as_str().unwrap().starts_with("127.0.0.1:"), "{found}");
+    }
+}
+
+#[test]
+fn everybody_else_is_refused_with_a_reason() {
+    let remote = Remote::start();
+    let client = started(psql(&remote.proxy.url("shop", "shop")).args(["-c", DELETE]));
+    let id = remote.proxy.held()["id"].as_str().unwrap().to_owned();
+    let told = |pair: &Pair, arguments: &[&str], exit: i32, part: &str| {
+        let refused = remote.holds(pair, arguments);
+        assert_eq!(refused.code, Some(exit), "{refused:?}");
+        assert!(refused.stderr.contains(part) && refused.stderr.contains("hint: "), "{part} in {}", refused.stderr);
+        assert!(!refused.stdout.contains(&id), "{}", refused.stdout);
+    };
+    // The right authority, a name that is not on the list: not even a look.
+    let mallory = remote.person("mallory");
+    for arguments in [&["list"][..], &["show", &id], &["approve", &id], &["deny", &id], &["withdraw", &id], &["watch"]]
+    {
+        told(&mallory, arguments, 3, "mallory is not among the configured approvers");
+    }
+    told(&remote.person("carol\u{200b}"), &["list"], 3, "names nobody");
+    // The right name, another authority.
+    let place = remote.proxy.place.path();
+    let forged = Authority::new("approvers").sign(place, "carol", ExtendedKeyUsagePurpose::ClientAuth);
+    told(&forged, &["list"], 1, "does not accept the certificate");
+    // The right authority and name, for another purpose.
+    let server = remote.approvers.sign(place, "carol", ExtendedKeyUsagePurpose::ServerAuth);
+    told(&server, &["list"], 1, "does not accept the certificate");
+
+    // No certificate: the command says so, and the proxy lets nobody in who does not ask it.
+    let mut command = remote.proxy.command(&["holds", "list", "--control", &remote.url]);
+    let nobody = crate::support::finished(&mut command);
+    assert_eq!(nobody.code, Some(2), "{nobody:?}");
+    assert!(nobody.stderr.contains("without a certificate"), "{}", nobody.stderr);
+    let answer = anonymous(&remote.url, &remote.server_ca);
+    assert!(answer.contains("CertificateRequired") && !answer.contains("HTTP/1.1"), "{answer}");
+
+    // A proxy that nobody vouches for is not told anything.
+    let carol = remote.person("carol");
+    let mut command = remote.proxy.command(&["holds", "list", "--control", &remote.url]);
+    command
+        .arg("--cert")
+        .arg(&carol.certificate)
+        .arg("--key")
+        .arg(&carol.key)
+        .arg("--ca")
+        .arg(place.join("approvers.pem"));
+    let doubtful = crate::support::finished(&mut command);
+    assert_eq!(doubtful.code, Some(1), "{doubtful:?}");
+    assert!(doubtful.stderr.contains("signed by nobody who is trusted here"), "{}", doubtful.stderr);
+
+    assert_eq!(remote.proxy.held()["id"], id.as_str(), "nothing was decided");
+    let denied = remote.holds(&carol, &["deny", &id, "--reason", "over"]);
+    assert_eq!(denied.code, Some(0), "{}", denied.stderr);
+    assert!(Finished::of(client).stderr.contains("over"));
+}
+
+/// What a TLS client without a certificate is answered: everything, or what went wrong.
+fn anonymous(url: &str, server_ca: &Path) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = url.trim_start_matches("https://").to_owned();
+    let config = rustls::ClientConfig::builder_with_provider(pgsluice::tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(pgsluice::tls::read_roots(server_ca).unwrap())
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let mut stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
+        let sent = stream.write_all(b"GET /v1/holds HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer).await;
+        format!("{sent:?} {read:?} {}", String::from_utf8_lossy(&answer))
+    })
+}
+
+#[test]
+fn without_a_list_nobody_is_let_in() {
+    let postgres = shop();
+    let proxy = Proxy::prepare(&postgres.url("postgres", "postgres"), &[]);
+    let place = proxy.place.path().to_owned();
+    let authority = Authority::new("all");
+    let own = authority.sign(&place, "gate", ExtendedKeyUsagePurpose::ServerAuth);
+    let ca = authority.write(&place, "all.pem");
+    let config = |listen: &str| {
+        format!("[control]\n{listen}cert = {:?}\nkey = {:?}\nclient_ca = {ca:?}\n", own.certificate, own.key)
+    };
+    for (text, part) in
+        [(config("listen = \"127.0.0.1:0\"\n"), "`approvers` names nobody"), (config(""), "no `listen`")]
+    {
+        fs::write(place.join("pgsluice.toml"), text).unwrap();
+        let refused = crate::support::finished(&mut proxy.serve());
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.stderr.contains(part) && refused.stderr.contains("hint: "), "{}", refused.stderr);
+    }
+}
