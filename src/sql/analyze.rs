@@ -49,11 +49,8 @@ pub fn analyze_within(text: &[u8], settings: &LexerSettings, limits: &Limits) ->
             let mut statements = Vec::with_capacity(parts.len());
             for part in parts {
                 let mut statement = analyze_statement(part);
-                match part.canonical(limits) {
-                    Ok(form) => canonical.push_str(&form.text),
-                    // Without a canonical text of its own it must not share anybody's.
-                    Err(_) => statement.depends_on_literals = true,
-                }
+                // Without a canonical text of its own it must not share anybody's.
+                statement.depends_on_literals |= !part.write_canonical(&mut canonical);
                 canonical.push(';');
                 statements.push(statement);
             }

@@ -12,8 +12,6 @@ const KEPT_MAX: usize = 16;
 pub(super) struct Step {
     /// Its index in the statement.
     pub(super) index: usize,
-    /// If it is a literal: it stands for others too.
-    pub(super) folded: bool,
     /// List elements or rows behind it are left out.
     pub(super) elided_after: bool,
 }
@@ -27,7 +25,6 @@ pub(super) struct Folder<'a> {
     jumps: Vec<Jump>,
     /// Up to where it is known that no run of rows is long enough.
     runs_known_to: usize,
-    folded_rows: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,12 +61,7 @@ struct Cast<'a> {
 
 impl<'a> Folder<'a> {
     pub(super) fn new(statement: StatementTokens<'a>) -> Self {
-        Self { statement, at: 0, jumps: Vec::new(), runs_known_to: 0, folded_rows: 0 }
-    }
-
-    /// How many rows were left out so far.
-    pub(super) fn folded_rows(&self) -> usize {
-        self.folded_rows
+        Self { statement, at: 0, jumps: Vec::new(), runs_known_to: 0 }
     }
 
     pub(super) fn next(&mut self) -> Option<Step> {
@@ -78,14 +70,13 @@ impl<'a> Folder<'a> {
         if matches!(kind, TokenKind::OpenParen | TokenKind::OpenBracket) {
             self.fold_at(index);
         }
-        let folded = !self.jumps.is_empty();
         self.at += 1;
         let mut elided_after = false;
         while let Some(jump) = self.jumps.pop_if(|jump| jump.from == self.at) {
             self.at = jump.to;
             elided_after = true;
         }
-        Some(Step { index, folded, elided_after })
+        Some(Step { index, elided_after })
     }
 
     fn fold_at(&mut self, open: usize) {
@@ -95,7 +86,6 @@ impl<'a> Folder<'a> {
             self.runs_known_to = run.end;
             if run.rows > KEPT_MAX {
                 self.jumps.push(Jump { from: group.close + 1, to: run.end });
-                self.folded_rows += run.rows - 1;
             }
         }
         if group.elements > KEPT_MAX && group.uniform {

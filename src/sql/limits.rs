@@ -1,4 +1,4 @@
-//! How much text is looked at before a statement is called `unknown`. All of these hold before a parser runs.
+//! How much text is looked at before a statement is called `unknown`. Both hold before a parser runs.
 
 /// Bounds on one message or file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,15 +7,11 @@ pub struct Limits {
     pub bytes: usize,
     /// Depth of parentheses, brackets, CASE and subqueries.
     pub nesting: usize,
-    /// Depth of the syntax tree that operator chains (`1+1+...`, `a OR b OR ...`) can make.
-    pub chain: usize,
-    /// Tokens of one statement that a parser gets, after long lists of literals are folded into one.
-    pub parser_tokens: usize,
 }
 
 impl Limits {
     /// For statements on their way through the proxy, and the default.
-    pub const INLINE: Self = Self { bytes: 1 << 20, nesting: 64, chain: 1_000, parser_tokens: 50_000 };
+    pub const INLINE: Self = Self { bytes: 1 << 20, nesting: 64 };
 
     /// The same with another size.
     #[must_use]

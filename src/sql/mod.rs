@@ -11,16 +11,14 @@
 //! `tests/effects_oracle.rs` holds ours against the server's own parser.
 
 pub mod analyze;
-pub mod canonical;
+mod canonical;
 mod cursor;
-mod depth;
 pub mod effect;
 mod findings;
 mod fold;
 mod function_effect;
 pub mod functions;
 mod keyword;
-pub mod keywords;
 pub mod lexer;
 pub mod limits;
 mod query;
