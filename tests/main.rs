@@ -23,6 +23,7 @@ mod readme;
 mod remote;
 mod resources;
 mod review;
+mod session_state;
 mod startup;
 mod support;
 mod upstreams;

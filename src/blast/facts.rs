@@ -43,6 +43,11 @@ pub struct Facts {
     pub search_path: SearchPath,
     /// The search path of roles that have one of their own, by role.
     pub role_search_paths: HashMap<String, SearchPath>,
+    /// The server's time limits (`statement_timeout` and its kin) that every role gets at login, by name, as a setting
+    /// is written. What is not known is absent.
+    pub time_limits: HashMap<String, String>,
+    /// The same of roles that have their own, by role and name.
+    pub role_time_limits: HashMap<(String, String), String>,
 }
 
 impl Facts {
@@ -67,6 +72,14 @@ impl Facts {
     #[must_use]
     pub fn login_search_path(&self, role: &str) -> &SearchPath {
         self.role_search_paths.get(role).unwrap_or(&self.search_path)
+    }
+
+    /// The time limit of that name which a role has right after login, start-up parameters left out, as a setting is
+    /// written; `None` where it is not known.
+    #[must_use]
+    pub fn login_time_limit(&self, role: &str, name: &str) -> Option<&str> {
+        let own = self.role_time_limits.get(&(role.to_owned(), name.to_owned()));
+        own.or_else(|| self.time_limits.get(name)).map(String::as_str)
     }
 }
 

@@ -89,6 +89,21 @@ impl<'a> Names<'a> {
         Found::Nothing
     }
 
+    /// Why a relation's name may mean a temporary relation that runs code, if it may.
+    pub(super) fn temporary_code(&self, schema: Option<&str>, name: &str) -> Option<&'static str> {
+        match schema {
+            Some(schema) if schema != TEMPORARY && !schema.starts_with("pg_temp_") => return None,
+            // Those of the path before pg_temp hide it only where they are certainly there; that is not worth a look.
+            _ => {}
+        }
+        if self.context.temporary_code.contains(name) {
+            return Some("is, or was, a temporary relation that runs code");
+        }
+        let certain = self.context.temporary.contains(name);
+        (self.context.unseen && !certain)
+            .then_some("may be a temporary relation that code nobody saw through has made, and run code itself")
+    }
+
     /// The functions that are not the server's own which a call of that name may mean. Which of them it is depends
     /// on the types of the arguments, and those we do not know.
     pub(super) fn functions(&self, name: &Name) -> impl Iterator<Item = &'a UserFunction> {

@@ -118,6 +118,11 @@ pub struct NameContext {
     /// Temporary relations that certainly exist in this session. When in doubt (a rollback, `ON COMMIT DROP`), leave
     /// it out: what is done to a temporary relation is let through more easily.
     pub temporary: HashSet<String>,
+    /// Temporary relations that may exist in this session and run code when they are used: views, and tables with
+    /// triggers, rules or policies.
+    pub temporary_code: HashSet<String>,
+    /// Something unseen may have made temporary relations: any name without a schema may mean one that runs code.
+    pub unseen: bool,
     /// The open transaction has made or changed definitions, which the catalog cannot see before the commit.
     pub pending_definitions: bool,
     /// User code that was approved for its body: `pg_proc.oid` and [`CodeUse::hash`].
@@ -317,6 +322,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn on_relation(&mut self, effect: &Effect) {
+        if let Some(why) = self.names.temporary_code(effect.object.schema.as_deref(), &effect.object.name) {
+            self.add(Effect { certainty: Certainty::Possible, ..Effect::new(Action::Execute, effect.object.clone()) });
+            self.reason(|| format!("{} {why}", effect.object.name));
+        }
         match self.names.relation(effect.object.schema.as_deref(), &effect.object.name) {
             Found::Temporary => {
                 let mut effect = effect.clone().temporary();

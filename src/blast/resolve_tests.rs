@@ -114,6 +114,21 @@ fn an_unknown_search_path_means_every_relation_of_the_name() {
 }
 
 #[test]
+fn temporary_relations_that_run_code_are_code() {
+    let facts = facts();
+    let runs = |context: &NameContext, action, written: &str| {
+        let resolved = resolve(&on(action, written), &facts, context);
+        resolved.effects.iter().any(|effect| effect.action == Action::Execute)
+    };
+    let code = NameContext { temporary_code: ["scratch".to_owned()].into(), ..usual() };
+    assert!(runs(&code, Action::Insert, "scratch") && runs(&code, Action::Read, "pg_temp.scratch"));
+    assert!(!runs(&code, Action::Read, "orders") && !runs(&code, Action::Read, "public.scratch"));
+    let unseen = NameContext { unseen: true, temporary: ["scratch".to_owned()].into(), ..usual() };
+    assert!(runs(&unseen, Action::Read, "orders") && !runs(&unseen, Action::Read, "public.orders"));
+    assert!(!runs(&unseen, Action::Read, "scratch"));
+}
+
+#[test]
 fn temporary_relations_hide_others() {
     let facts = facts();
     let context = NameContext { temporary: ["orders".to_owned()].into(), ..usual() };

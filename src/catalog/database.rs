@@ -137,13 +137,13 @@ impl Database {
 
     async fn ask(&self, link: &Link) -> Result<(Arc<Facts>, String), CatalogError> {
         if let Some(last) = self.latest.load_full() {
-            let (own, messages) = link.ask_both(queries::OWN_SEARCH_PATH, &snapshot::probe()).await?;
+            let (own, messages) = link.ask_both(queries::OWN_SETTINGS, &snapshot::probe()).await?;
             let fingerprint = snapshot::fingerprint(&own, messages).map_err(|error| link.failed(&error))?;
             if fingerprint == last.fingerprint {
                 return Ok((Arc::clone(&last.facts), fingerprint));
             }
         }
-        let (own, messages) = link.ask_both(queries::OWN_SEARCH_PATH, &snapshot::batch()).await?;
+        let (own, messages) = link.ask_both(queries::OWN_SETTINGS, &snapshot::batch()).await?;
         let (mut facts, fingerprint) =
             snapshot::facts(&self.name, &own, messages).map_err(|error| link.failed(&error))?;
         facts.version = VERSION.fetch_add(1, Ordering::Relaxed);

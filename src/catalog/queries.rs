@@ -5,10 +5,13 @@
 //! by name. Dependencies on the server's own objects are not recorded (they are pinned), so the functions that an
 //! expression calls are read from its stored tree as well.
 
-/// The search path that our own role has by itself, and where it comes from: if not from settings of our role, others
-/// get it too. It is asked outside of the transactions that set another one.
-pub(super) const OWN_SEARCH_PATH: &str = "
-select s.reset_val, s.source from pg_catalog.pg_settings s where s.name operator(pg_catalog.=) 'search_path'";
+/// The search path and the time limits that our own role has by itself, and where they come from: if not from settings
+/// of our role, others get them too. It is asked outside of the transactions that set other ones. `source` is that of the
+/// value in force, which for the time limits is ours; a role's own are read where roles' settings are.
+pub(super) const OWN_SETTINGS: &str = "
+select s.name, s.reset_val, s.source from pg_catalog.pg_settings s
+where s.name operator(pg_catalog.=) any ('{search_path,idle_in_transaction_session_timeout,idle_session_timeout,statement_timeout,transaction_timeout}'::pg_catalog.text[])
+order by s.name collate pg_catalog.\"C\"";
 
 /// Begins a transaction in which names mean what `pg_catalog` says.
 pub(super) const BEGIN: &str =
@@ -47,14 +50,16 @@ from rows";
 /// The server's version.
 pub(super) const VERSION: &str = "select current_setting('server_version_num')";
 
-/// Search paths set for roles: `role` is empty where it is for all roles, `here` says whether it is for this
-/// database only.
+/// Search paths and time limits set for roles: `role` is empty where it is for all roles, `here` says whether it is for
+/// this database only. The last column says whether it is a setting of the role we are ourselves.
 pub(super) const ROLE_SETTINGS: &str = "
-select coalesce(r.rolname, ''), s.setdatabase <> 0, substr(c, 13)
+select coalesce(r.rolname, ''), s.setdatabase <> 0, split_part(c, '=', 1), substr(c, strpos(c, '=') + 1),
+  coalesce(r.rolname = session_user, false)
 from pg_db_role_setting s
 cross join unnest(s.setconfig) c
 left join pg_roles r on r.oid = s.setrole
-where c like 'search\\_path=%' and (s.setdatabase = 0 or s.setdatabase = (select oid from pg_database where datname = current_database()))
+where split_part(c, '=', 1) = any ('{search_path,idle_in_transaction_session_timeout,idle_session_timeout,statement_timeout,transaction_timeout}')
+  and (s.setdatabase = 0 or s.setdatabase = (select oid from pg_database where datname = current_database()))
   and (s.setrole = 0 or r.oid is not null)";
 
 /// All schemas but those of sessions.

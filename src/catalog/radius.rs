@@ -226,8 +226,8 @@ fn may_plan(request: &RadiusRequest, facts: &Facts) -> Result<Vec<String>, Optio
     let SearchPath::Known(path) = &request.names.search_path else {
         return Err(Some("the session's search path is not known".to_owned()));
     };
-    if request.resolved.effects.iter().any(|effect| effect.temporary) || !request.names.temporary.is_empty() {
-        return Err(Some("the session has temporary tables".to_owned()));
+    if request.resolved.effects.iter().any(|effect| effect.temporary) {
+        return Err(Some("it concerns temporary tables of the session, which only the session sees".to_owned()));
     }
     let script = sql::analyze(request.text.as_bytes(), &LexerSettings::default());
     let [statement] = script.statements.as_slice() else {

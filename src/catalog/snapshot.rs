@@ -63,29 +63,49 @@ pub(super) fn probe() -> String {
     [queries::BEGIN, queries::FINGERPRINT, "commit"].join(";")
 }
 
-/// What differs whenever the facts may: the answers to [`queries::OWN_SEARCH_PATH`], and to [`probe`] or [`batch`].
+/// What differs whenever the facts may: the answers to [`queries::OWN_SETTINGS`], and to [`probe`] or [`batch`].
 pub(super) fn fingerprint(own: &[SimpleQueryMessage], messages: Vec<SimpleQueryMessage>) -> Result<String, Malformed> {
-    let own = OwnSearchPath::new(own)?;
-    Ok(format!("{} {}", Answers::new(messages).line()?.text(0)?, own.path))
+    let own = OwnSettings::new(own)?;
+    Ok(format!("{} {}", Answers::new(messages).line()?.text(0)?, own.fingerprint()))
 }
 
-/// The search path that we have by ourselves.
-struct OwnSearchPath<'a> {
-    path: &'a str,
+/// The settings that we have by ourselves.
+struct OwnSettings<'a> {
+    path: OwnSetting<'a>,
+    time_limits: Vec<OwnSetting<'a>>,
+}
+
+/// One of them.
+struct OwnSetting<'a> {
+    name: &'a str,
+    value: &'a str,
     source: &'a str,
 }
 
-impl<'a> OwnSearchPath<'a> {
+impl<'a> OwnSettings<'a> {
     fn new(messages: &'a [SimpleQueryMessage]) -> Result<Self, Malformed> {
-        let row = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        let text = |column| row.and_then(|row| row.try_get(column).ok().flatten());
-        match (text(0), text(1)) {
-            (Some(path), Some(source)) => Ok(Self { path, source }),
-            _ => Err(Malformed("the setting search_path is not there".to_owned())),
+        let mut path = None;
+        let mut time_limits = Vec::new();
+        for message in messages {
+            let SimpleQueryMessage::Row(row) = message else { continue };
+            let text = |column| row.try_get(column).ok().flatten();
+            let (Some(name), Some(value), Some(source)) = (text(0), text(1), text(2)) else {
+                return Err(Malformed("a setting without a value".to_owned()));
+            };
+            let setting = OwnSetting { name, value, source };
+            if name == "search_path" {
+                path = Some(setting);
+            } else {
+                time_limits.push(setting);
+            }
         }
+        let path = path.ok_or_else(|| Malformed("the setting search_path is not there".to_owned()))?;
+        Ok(Self { path, time_limits })
+    }
+
+    fn fingerprint(&self) -> String {
+        let limits: Vec<_> = self.time_limits.iter().map(|limit| limit.value).collect();
+        format!("{} {}", self.path.value, limits.join(" "))
     }
 }
 
@@ -192,13 +212,15 @@ pub(super) fn facts(
     own: &[SimpleQueryMessage],
     messages: Vec<SimpleQueryMessage>,
 ) -> Result<(Facts, String), Malformed> {
-    let own = OwnSearchPath::new(own)?;
+    let own = OwnSettings::new(own)?;
     let mut answers = Answers::new(messages);
-    let fingerprint = format!("{} {}", answers.line()?.text(0)?, own.path);
+    let fingerprint = format!("{} {}", answers.line()?.text(0)?, own.fingerprint());
     let mut assembly = Assembly::default();
     assembly.facts.database = database.to_owned();
     assembly.facts.server_version = answers.line()?.number(0)?;
-    assembly.search_paths(&own, &answers.rows()?)?;
+    let role_settings = answers.rows()?;
+    assembly.search_paths(&own.path, &role_settings)?;
+    assembly.time_limits(&own.time_limits, &role_settings)?;
     for line in answers.rows()? {
         assembly.facts.schemas.insert(line.string(0)?);
     }
@@ -261,17 +283,17 @@ impl Assembly {
     }
 
     /// Our own search path is everybody's unless it was set for our role or database.
-    fn search_paths(&mut self, own: &OwnSearchPath<'_>, settings: &[Line]) -> Result<(), Malformed> {
+    fn search_paths(&mut self, own: &OwnSetting<'_>, settings: &[Line]) -> Result<(), Malformed> {
         let everybody =
             matches!(own.source, "default" | "environment variable" | "configuration file" | "command line");
-        let mut general = if everybody { SearchPath::parse(own.path) } else { SearchPath::Unknown };
+        let mut general = if everybody { SearchPath::parse(own.value) } else { SearchPath::Unknown };
         // What is set for this database wins over what is set for all; a role's own wins over both.
         for here in [false, true] {
             for line in settings {
-                if line.truth(1)? != here {
+                if line.truth(1)? != here || line.text(2)? != "search_path" {
                     continue;
                 }
-                let path = SearchPath::parse(line.text(2)?);
+                let path = SearchPath::parse(line.text(3)?);
                 match line.text(0)? {
                     "" => general = path,
                     role => drop(self.facts.role_search_paths.insert(role.to_owned(), path)),
@@ -279,6 +301,33 @@ impl Assembly {
             }
         }
         self.facts.search_path = general;
+        Ok(())
+    }
+
+    /// Likewise; but as our own connection sets some of them, where a value comes from is told by what roles have set.
+    fn time_limits(&mut self, own: &[OwnSetting<'_>], settings: &[Line]) -> Result<(), Malformed> {
+        for limit in own {
+            let mut of_ours = false;
+            for line in settings {
+                of_ours |= line.text(2)? == limit.name && line.truth(4)?;
+            }
+            if !of_ours {
+                self.facts.time_limits.insert(limit.name.to_owned(), limit.value.to_owned());
+            }
+        }
+        for here in [false, true] {
+            for line in settings {
+                let name = line.text(2)?;
+                if line.truth(1)? != here || name == "search_path" {
+                    continue;
+                }
+                let value = line.string(3)?;
+                match line.text(0)? {
+                    "" => drop(self.facts.time_limits.insert(name.to_owned(), value)),
+                    role => drop(self.facts.role_time_limits.insert((role.to_owned(), name.to_owned()), value)),
+                }
+            }
+        }
         Ok(())
     }
 

@@ -119,7 +119,9 @@ async fn wait_for_person(
     notices: mpsc::Sender<Notice>,
     mut ended: oneshot::Receiver<Ending>,
 ) -> Admission {
+    let deadline = held.request.expiry_cap.map(|cap| Instant::now() + cap);
     for _ in 0..MOST_ROUNDS {
+        held.request.expiry_cap = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let mut ticket = match shared.gate.submit(held.request.clone()) {
             Ok(ticket) => ticket,
             Err(error) => return Admission::Refused(Refusal::gate_full(&error.to_string())),

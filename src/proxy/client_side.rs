@@ -13,9 +13,10 @@ use super::pending::{Pending, Reply, Unit, Written};
 use super::pipe::{LOADED_BYTES, Pipe};
 use super::refusal::{Planted, Refusal};
 use super::session::{Asked, CopyState, Meaning, Session, Skipping, Stage};
+use super::time_limits::Sent;
 use crate::audit::{Record, RecordKind};
 use crate::policy::Outcome;
-use crate::sql::{Action, Effect, Object, ObjectKind};
+use crate::sql::{Action, Effect, Object, ObjectKind, SessionChange};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::{self, Bind, Execute, FunctionCall, Named, Parse, Query, Target, significant};
 use crate::wire::{DecodeError, FrameError, FrontendTag, Header};
@@ -90,6 +91,11 @@ impl Session {
             };
             if !matches!(step, Step::Wait) {
                 self.asked = Asked::No;
+                self.note_sent(header.tag());
+            }
+            if !self.ahead.is_empty() {
+                pipe.insert(&self.ahead);
+                self.ahead.clear();
             }
             match step {
                 Step::Forward => pipe.forward(header.total()),
@@ -101,6 +107,17 @@ impl Session {
             }
         }
         self.to_server = pipe;
+    }
+
+    /// A message goes to the server: its clocks run.
+    fn note_sent(&mut self, tag: u8) {
+        match FrontendTag::from_byte(tag) {
+            Some(FrontendTag::Query | FrontendTag::FunctionCall | FrontendTag::Execute) => {
+                self.time_limits.sent(Sent::Whole);
+            }
+            Some(tag) if is_extended(tag) => self.time_limits.sent(Sent::Part),
+            _ => {}
+        }
     }
 
     fn violated(&mut self, error: &FrameError) {
@@ -205,6 +222,10 @@ impl Session {
         if self.copy == CopyState::None {
             self.unanswered.push(Pending::Sync);
             self.segment += 1;
+            // A batch outside of a transaction is one: whether it commits is told by the answer.
+            if self.transaction == TransactionStatus::Idle && self.has_uncommitted_names() {
+                self.depends_on_answers();
+            }
         }
         Step::Forward
     }
@@ -236,18 +257,20 @@ impl Session {
         Ok(self.rule(&passage, &decision))
     }
 
+    /// Waits with the message at the head until the server has answered everything. In the middle of a batch it answers
+    /// when it is told to: a Flush changes nothing else.
+    fn await_answers(&mut self) {
+        if !self.unanswered.will_be_answered() {
+            crate::wire::encode::flush(&mut self.ahead);
+        }
+        self.stage = Stage::Quieting;
+    }
+
     /// Decides on a text; `None` when answers have to be awaited first.
     fn decision_on(&mut self, sql: &[u8]) -> Option<Arc<Decision>> {
         if self.meaning == Meaning::DependsOnAnswers {
-            if self.unanswered.will_be_answered() {
-                self.stage = Stage::Quieting;
-                return None;
-            }
-            if reads_the_same_anyhow(sql) {
-                return Some(self.decide_with(|decider, around| decider.decide(sql, around)));
-            }
-            let reason = "it stands behind a statement that may change how it is read, without a Sync between them";
-            return Some(Arc::new(self.decide_with(|_, around| judge_unknown(reason, around))));
+            self.await_answers();
+            return None;
         }
         Some(self.decide_with(|decider, around| decider.decide(sql, around)))
     }
@@ -336,11 +359,11 @@ impl Session {
         let since = known.as_ref().is_some_and(|prepared| prepared.uncertainty == self.uncertainty);
         let unsettled = (self.meaning == Meaning::DependsOnAnswers && !since)
             || known.as_ref().is_some_and(|prepared| self.is_still_being_prepared(name, prepared));
-        if unsettled && self.unanswered.will_be_answered() {
-            self.stage = Stage::Quieting;
+        if unsettled {
+            self.await_answers();
             return None;
         }
-        let Some(prepared) = known.filter(|_| !unsettled) else {
+        let Some(prepared) = known else {
             let reason = format!("the prepared statement \"{}\" is not one we saw being made", name.escape_ascii());
             return Some((None, Arc::new(self.decide_with(|_, around| judge_unknown(&reason, around)))));
         };
@@ -372,8 +395,8 @@ impl Session {
     fn execute(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
         let message = Execute::decode(body)?;
         let name = significant(message.portal);
-        if self.meaning == Meaning::DependsOnAnswers && self.unanswered.will_be_answered() {
-            self.stage = Stage::Quieting;
+        if self.meaning == Meaning::DependsOnAnswers {
+            self.await_answers();
             return Ok(Step::Wait);
         }
         let Some(portal) = self.portals.find(name).cloned() else {
@@ -487,6 +510,11 @@ impl Session {
                 self.refuse(passage, decision, refusal)
             }
             Outcome::Hold { needs } => {
+                if !self.unanswered.is_empty() && self.unanswered.will_be_answered() {
+                    // What the hold is made of rests on the answers: the transaction, and what the server's clocks say.
+                    self.stage = Stage::Quieting;
+                    return Step::Wait;
+                }
                 let held = held::hold_of(self, passage, decision, needs);
                 let record = self.intent(passage, decision);
                 let underway = admission::hold(Arc::clone(&self.shared), held, record);
@@ -628,18 +656,29 @@ impl Session {
 
     /// Whether the next messages depend on what this one does.
     fn after(&mut self, decision: &Decision) {
-        if decision.nature.sequel != Sequel::Same {
-            self.meaning = Meaning::DependsOnAnswers;
-            self.uncertainty += 1;
-            self.search_path_uncertain();
+        let undoes = |change: &SessionChange| {
+            matches!(change, SessionChange::Commit | SessionChange::Rollback | SessionChange::RollbackToSavepoint(_))
+        };
+        let drops = |effect: &Effect| matches!(effect.action, Action::Alter | Action::Drop);
+        if decision.nature.sequel != Sequel::Same
+            || (self.has_uncommitted_names() && decision.changes.iter().any(undoes))
+            || (!self.temporary.is_empty() && decision.effects.iter().any(drops))
+        {
+            self.depends_on_answers();
         }
     }
-}
 
-/// Whether a text is cut into tokens in the same way whatever `standard_conforming_strings` and `client_encoding`
-/// are: without a backslash the first changes nothing, and in ASCII all encodings agree.
-fn reads_the_same_anyhow(sql: &[u8]) -> bool {
-    sql.is_ascii() && !sql.contains(&b'\\')
+    /// Whether the end of the transaction may change what names mean.
+    fn has_uncommitted_names(&self) -> bool {
+        self.temporary.is_uncommitted() || self.search_path.is_uncommitted()
+    }
+
+    /// What the next messages mean is known when the server has answered.
+    fn depends_on_answers(&mut self) {
+        self.meaning = Meaning::DependsOnAnswers;
+        self.uncertainty += 1;
+        self.search_path_uncertain();
+    }
 }
 
 fn unit_of(decision: &Arc<Decision>, record: Option<Box<Record>>, reply: Reply) -> Unit {

@@ -1,6 +1,5 @@
 //! From a login to a session, and from a session to its end in the log.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,8 +12,10 @@ use super::names::Namespace;
 use super::pending::Unanswered;
 use super::pipe::Pipe;
 use super::relay::{self, Ended, Signals};
-use super::session::{Asked, CopyState, Meaning, Session, SessionIdentity, Skipping, Stage, lexer_settings};
+use super::session::{Asked, CopyState, Failed, Meaning, Session, SessionIdentity, Skipping, Stage, lexer_settings};
 use super::settings::FollowedSearchPath;
+use super::temporary::TemporaryRelations;
+use super::time_limits::TimeLimits;
 use super::{SessionView, Shared};
 use crate::audit::{Record, RecordKind};
 use crate::blast::{Facts, NameContext, SearchPath};
@@ -92,11 +93,10 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
         names: NameContext {
             search_path: search_path.current().clone(),
             role: login.user.clone(),
-            temporary: HashSet::new(),
             ..NameContext::default()
         },
         claimed_reason: claimed_reason.map(|setting| setting.value.clone()),
-        idle_in_transaction_timeout: None,
+        time_limits: time_limits(login),
         shared,
         who,
         stage: Stage::Reading,
@@ -115,18 +115,27 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
         transaction: TransactionStatus::Idle,
         changes_unsettled: false,
         meaning: Meaning::Followed,
+        failed: Failed::No,
         segment: 0,
         uncertainty: 0,
         lexer,
         conforming_strings,
         server_encoding,
         search_path,
+        temporary: TemporaryRelations::default(),
         session_epoch: 0,
         statement_count: 0,
+        ahead: Vec::new(),
         say: Vec::new(),
         client_ended: false,
         server_ended: false,
     }
+}
+
+/// The server's time limits at login, as far as the startup packet says anything of them.
+fn time_limits(login: &LoggedIn) -> TimeLimits {
+    let forwarded = login.settings.iter().filter(|setting| setting.forwarded);
+    TimeLimits::new(forwarded.map(|setting| (setting.name.as_str(), setting.value.as_str())))
 }
 
 /// The search path at login: what the server reports, else what was asked for at startup, else the catalog's word.

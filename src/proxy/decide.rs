@@ -424,6 +424,7 @@ fn sequel(change: &SessionChange) -> Sequel {
         | SessionChange::CloseCursor(_)
         | SessionChange::Role
         | SessionChange::Discard(_)
+        | SessionChange::DropAtCommit
         | SessionChange::CreateTemporary(_) => Sequel::Changed,
     }
 }

@@ -13,7 +13,7 @@ use crate::blast::SearchPath;
 use crate::catalog::RadiusRequest;
 use crate::gate::HoldRequest;
 use crate::sql::risk::{Risk, assess_message};
-use crate::sql::{Action, Effect, Statement};
+use crate::sql::{Action, Effect, SessionChange, Statement};
 use crate::wire::backend::TransactionStatus;
 
 /// Of how many statements of one message the radius is computed.
@@ -21,7 +21,8 @@ const MOST_RADII: usize = 16;
 
 /// Describes a statement that has to wait.
 pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<Decision>, needs: u32) -> Held {
-    let in_transaction = session.transaction != TransactionStatus::Idle;
+    let in_transaction = session.transaction != TransactionStatus::Idle
+        || session.unanswered.any_unit(|unit| unit.decision.changes.contains(&SessionChange::Begin));
     let sql = passage.sql.map_or_else(|| decision.command.clone(), values::text_of);
     let params = passage.bind.map(|bind| values::shown(bind, passage.types)).unwrap_or_default();
     let request = HoldRequest {
@@ -43,7 +44,7 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
             SearchPath::Known(names) => Some(names.clone()),
             SearchPath::Unknown => None,
         },
-        expiry_cap: session.idle_in_transaction_cap().filter(|_| in_transaction),
+        expiry_cap: session.hold_cap(),
         digest: digest(session, passage),
     };
     Held { request, radius: radius_requests(session, passage, decision) }

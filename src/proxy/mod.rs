@@ -33,6 +33,8 @@ mod session;
 mod settings;
 mod startup;
 pub mod stream;
+mod temporary;
+mod time_limits;
 pub mod tls;
 pub mod upstream;
 mod values;

@@ -10,9 +10,11 @@ use super::decide::Decision;
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::pending::{CopyIn, Pending, Reply, Unit, Written};
 use super::pipe::{LOADED_BYTES, Pipe};
-use super::session::{CopyState, Meaning, Session, Skipping, Stage, lexer_settings};
+use super::session::{CopyState, Failed, Meaning, Session, Skipping, Stage, lexer_settings};
 use super::settings::TransactionEnd;
+use super::temporary::OnCommit;
 use crate::audit::{Record, RecordKind};
+use crate::blast::SearchPath;
 use crate::sql::{Action, DiscardTarget, Effect, SessionChange};
 use crate::wire::backend::{CommandComplete, ParameterDescription, ParameterStatus, TransactionStatus};
 use crate::wire::{BackendTag, DecodeError, Header, ReportFields, encode};
@@ -91,6 +93,13 @@ impl Session {
 
     fn server_message(&mut self, tag: BackendTag, body: &[u8]) -> Result<Step, String> {
         self.unanswered.drop_copy_ends();
+        let step = self.understood(tag, body);
+        // What waits for the answers must not wait for what has none.
+        self.unanswered.drop_copy_ends();
+        step
+    }
+
+    fn understood(&mut self, tag: BackendTag, body: &[u8]) -> Result<Step, String> {
         let malformed = |error: DecodeError| format!("{}: {error}", tag.name());
         match tag {
             BackendTag::CommandComplete => self.command_complete(body).map_err(malformed)?,
@@ -211,6 +220,7 @@ impl Session {
         let sqlstate = fields.as_ref().and_then(ReportFields::sqlstate).unwrap_or("XX000").to_owned();
         let fatal = fields.as_ref().is_some_and(ReportFields::is_fatal);
         let rewritten = self.refusal_answered_by(body);
+        self.failed = Failed::Yes;
         self.attribute_error(&sqlstate, fatal);
         if fatal && self.is_held() {
             self.end_hold(
@@ -307,20 +317,17 @@ impl Session {
             Some(Pending::Sync | Pending::RefusedQuery(_)) => None,
             _ => return Err("ReadyForQuery that answers nothing".to_owned()),
         };
-        let mut end = TransactionEnd::Committed;
+        let failed = std::mem::replace(&mut self.failed, Failed::No);
+        let end = if failed == Failed::Yes { TransactionEnd::RolledBack } else { TransactionEnd::Committed };
         if let Some(unit) = unit {
             let success = if unit.sqlstate.is_some() { Success::Not } else { Success::Whole };
-            if success == Success::Not {
-                end = TransactionEnd::RolledBack;
-            }
             self.complete(unit, success);
         }
         self.transaction = status;
+        self.time_limits.ready(status);
         if status == TransactionStatus::Idle {
             self.definitions_settled();
-            self.search_path.ended(end);
-            self.names_changed();
-            self.portals.retain(|portal| portal.lifetime == Lifetime::Session);
+            self.transaction_ended(end);
             if self.unanswered.is_empty() {
                 self.changes_unsettled = false;
             }
@@ -341,7 +348,7 @@ impl Session {
                 self.lexer = lexer_settings(&value, self.conforming_strings, self.server_encoding);
             }
             b"search_path" => {
-                self.search_path.reported(&value);
+                self.search_path.reported(super::settings::parse(&value));
                 self.names_changed();
                 return;
             }
@@ -366,11 +373,11 @@ impl Session {
     /// What may have changed definitions makes the facts old; before its transaction is committed, nobody else
     /// can see what it made of them.
     fn note_definitions(&mut self, decision: &Decision) {
-        let defines = |effect: &Effect| {
-            matches!(
-                effect.action,
-                Action::Create | Action::Alter | Action::Drop | Action::Grant | Action::Execute | Action::Unknown
-            )
+        // The catalog's facts leave temporary relations out.
+        let defines = |effect: &Effect| match effect.action {
+            Action::Create | Action::Alter | Action::Drop => !effect.temporary,
+            Action::Grant | Action::Execute | Action::Unknown => true,
+            _ => false,
         };
         if decision.effects.iter().any(defines) {
             self.names.pending_definitions = true;
@@ -385,6 +392,15 @@ impl Session {
             self.shared.catalog.invalidate(&self.who.database);
             self.session_epoch += 1;
         }
+    }
+
+    /// The transaction is over: names and settings that it made or set stay, or are what they were.
+    fn transaction_ended(&mut self, end: TransactionEnd) {
+        self.search_path.ended(end);
+        self.time_limits.ended(end);
+        self.temporary.ended(end);
+        self.portals.retain(|portal| portal.lifetime == Lifetime::Session);
+        self.names_changed();
     }
 
     fn report_outcome(&mut self, unit: Unit) {
@@ -431,9 +447,26 @@ impl Session {
         for change in &decision.changes {
             self.apply_change(&decision.command, change, rolled_back);
         }
+        self.follow_temporary(decision);
         if decision.nature.sequel != super::decide::Sequel::Same {
             self.names_changed();
         }
+    }
+
+    /// Notes what a statement that succeeded did to temporary relations.
+    fn follow_temporary(&mut self, decision: &Decision) {
+        let concerns = |effect: &Effect| matches!(effect.action, Action::Create | Action::Drop | Action::Alter);
+        if !decision.effects.iter().any(concerns) {
+            return;
+        }
+        if decision.parts.len() > 1 {
+            // What came before a transaction's end within the message, and what behind it, is not told apart.
+            self.temporary.forget();
+        } else {
+            let drops = decision.changes.contains(&SessionChange::DropAtCommit);
+            self.temporary.done(&decision.effects, if drops { OnCommit::Drops } else { OnCommit::Stays });
+        }
+        self.names_changed();
     }
 
     fn apply_change(&mut self, command: &str, change: &SessionChange, rolled_back: bool) {
@@ -441,12 +474,12 @@ impl Session {
             SessionChange::Begin | SessionChange::Savepoint(_) | SessionChange::ReleaseSavepoint(_) => {}
             SessionChange::Commit | SessionChange::Rollback => {
                 let end = if rolled_back { TransactionEnd::RolledBack } else { TransactionEnd::Committed };
-                self.search_path.ended(end);
-                self.portals.retain(|portal| portal.lifetime == Lifetime::Session);
-                self.names_changed();
+                self.transaction_ended(end);
             }
             SessionChange::RollbackToSavepoint(_) => {
                 self.search_path.rolled_back_in_part();
+                self.time_limits.rolled_back_in_part();
+                self.temporary.rolled_back_in_part();
                 self.names_changed();
             }
             SessionChange::Prepare { name, body } => {
@@ -484,29 +517,45 @@ impl Session {
             SessionChange::CloseCursor(None) => self.portals.clear(),
             SessionChange::Set { name: Some(name), value, local } if name == "search_path" => {
                 // A call of set_config inside a larger statement may not have been reached.
-                self.search_path.set(value.as_deref().filter(|_| command == "SET"), *local);
+                let value = value.as_deref().filter(|_| command == "SET");
+                self.search_path.set(value.map_or(SearchPath::Unknown, super::settings::parse), *local);
+            }
+            SessionChange::Set { name: Some(name), value, local } => {
+                self.time_limits.set(name, value.as_deref().filter(|_| command == "SET"), *local);
             }
             SessionChange::Reset(name) => {
+                self.time_limits.reset(name.as_deref());
                 if name.as_deref().is_none_or(|name| name == "search_path") {
                     self.search_path.reset();
                 }
             }
+            SessionChange::Discard(DiscardTarget::Temporary) => self.temporary.forget(),
             SessionChange::Discard(DiscardTarget::All) => {
+                self.temporary.forget();
                 self.statements.clear();
                 self.portals.clear();
                 self.search_path.reset();
+                self.time_limits.reset(None);
             }
             SessionChange::Role | SessionChange::Anything => self.forget_everything(),
-            SessionChange::Set { .. }
+            SessionChange::Set { name: None, .. }
             | SessionChange::Discard(_)
             | SessionChange::ExecutePrepared(_)
             | SessionChange::FetchCursor(_)
+            | SessionChange::DropAtCommit
             | SessionChange::CreateTemporary(_) => {}
         }
     }
 
     /// A message failed somewhere: what came before the failure may have happened.
     fn apply_nothing_certain(&mut self, decision: &Decision) {
+        if decision.parts.len() > 1 {
+            self.time_limits.forget();
+            self.temporary.forget();
+            if decision.nature.transaction == super::decide::TransactionNature::Ends {
+                self.forget_everything();
+            }
+        }
         if decision.nature.sequel == super::decide::Sequel::Same {
             return;
         }
@@ -530,13 +579,15 @@ impl Session {
         self.statements.clear();
         self.portals.clear();
         self.search_path.forget();
+        self.time_limits.forget();
+        self.temporary.forget();
         self.names_changed();
     }
 
     /// Until the server has answered, names may resolve in any schema.
     pub(super) fn search_path_uncertain(&mut self) {
-        if self.names.search_path != crate::blast::SearchPath::Unknown {
-            self.names.search_path = crate::blast::SearchPath::Unknown;
+        if self.names.search_path != SearchPath::Unknown {
+            self.names.search_path = SearchPath::Unknown;
             self.session_epoch += 1;
         }
     }
@@ -545,6 +596,9 @@ impl Session {
     pub(super) fn names_changed(&mut self) {
         if self.names.search_path != *self.search_path.current() {
             self.names.search_path = self.search_path.current().clone();
+            self.session_epoch += 1;
+        }
+        if self.temporary.tell(&mut self.names) {
             self.session_epoch += 1;
         }
     }

@@ -21,7 +21,7 @@
 //! In none of the three anything that stands behind the message at the head is looked at, let alone forwarded.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -33,6 +33,8 @@ use super::pending::{MOST_PENDING, Unanswered};
 use super::pipe::Pipe;
 use super::refusal::Refusal;
 use super::settings::FollowedSearchPath;
+use super::temporary::TemporaryRelations;
+use super::time_limits::{TimeLimits, Waits};
 use crate::audit::{Record, RecordKind, TryAppendError};
 use crate::blast::{Facts, NameContext};
 use crate::gate::End;
@@ -114,6 +116,15 @@ pub(super) enum Asked {
     Yes,
 }
 
+/// Whether the server reported an error since it was last ready for a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// No.
+    No,
+    /// It did: a transaction that is over now was rolled back.
+    Yes,
+}
+
 /// Whether the server throws messages away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skipping {
@@ -147,6 +158,7 @@ pub(super) struct Session {
     /// Whether this transaction has changes whose record is not known to be durable.
     pub(super) changes_unsettled: bool,
     pub(super) meaning: Meaning,
+    pub(super) failed: Failed,
     /// Counts the Syncs sent.
     pub(super) segment: u64,
     /// Counts the statements that may have changed names or settings.
@@ -156,15 +168,18 @@ pub(super) struct Session {
     pub(super) conforming_strings: bool,
     pub(super) server_encoding: ServerEncoding,
     pub(super) names: NameContext,
-    /// `idle_in_transaction_session_timeout` as far as it is known; `None` where there is none.
-    pub(super) idle_in_transaction_timeout: Option<Duration>,
+    /// What the server lets a session or statement take, as far as it is known.
+    pub(super) time_limits: TimeLimits,
     pub(super) search_path: FollowedSearchPath,
+    pub(super) temporary: TemporaryRelations,
     /// Counts what changes the meaning of names and text in this session.
     pub(super) session_epoch: u64,
     /// `SET pgsluice.reason`.
     pub(super) claimed_reason: Option<String>,
     /// Numbers the statements.
     pub(super) statement_count: u64,
+    /// Messages of ours to the server that go before the message at the head.
+    pub(super) ahead: Vec<u8>,
     /// Notices and errors of ours that wait for the end of a frame on its way to the client.
     pub(super) say: Vec<u8>,
     pub(super) client_ended: bool,
@@ -222,7 +237,8 @@ impl Session {
 
     /// Moves on from a wait that is over.
     fn settle(&mut self) {
-        if matches!(self.stage, Stage::Quieting) && self.unanswered.is_empty() {
+        // A COPY waits for the client: it would wait for us in vain.
+        if matches!(self.stage, Stage::Quieting) && (self.unanswered.is_empty() || self.copy == CopyState::In) {
             self.stage = Stage::Reading;
         }
         if self.unanswered.is_empty() && self.meaning == Meaning::DependsOnAnswers {
@@ -238,10 +254,11 @@ impl Session {
             && self.unanswered.len() < MOST_PENDING
     }
 
-    /// A hold inside a transaction must end before the server ends the transaction for idleness.
-    pub(super) fn idle_in_transaction_cap(&self) -> Option<Duration> {
-        let limit = self.idle_in_transaction_timeout?;
-        Some(limit.saturating_sub(Duration::from_secs(1)).max(limit / 2))
+    /// How long a hold that begins now may take, so that it ends before the server ends the session or the statement.
+    pub(super) fn hold_cap(&self) -> Option<Duration> {
+        let waits = if self.unanswered.is_empty() { Waits::Idle } else { Waits::WithinBatch };
+        let facts = self.shared.catalog.current(&self.who.database);
+        self.time_limits.cap(Instant::now(), self.transaction, waits, &self.who.role, facts.as_deref())
     }
 
     /// Where the facts are too old to decide with: waits for a look at the catalog, once a message.

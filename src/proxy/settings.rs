@@ -1,90 +1,83 @@
-//! What this session's own `SET`s have made of the settings that names and text are read with.
+//! What this session's own `SET`s have made of the settings that names and text are read with, and of the server's
+//! time limits.
 //!
 //! The server reports `standard_conforming_strings` and `client_encoding` whenever they change, so those are
-//! taken from its word. It does not report `search_path` (before version 18) nor the role, so these are followed
-//! here; where that is not certain they are unknown, which makes every candidate of a name count.
+//! taken from its word. It does not report `search_path` (before version 18), the role nor the time limits, so these
+//! are followed here; where that is not certain they are unknown, which is what the default of their type means.
 
 use crate::blast::SearchPath;
 
-/// The search path as far as it is known, with what a rollback brings back.
+/// The search path as far as it is known. Unknown, it makes every candidate of a name count.
+pub(super) type FollowedSearchPath = Followed<SearchPath>;
+
+/// A setting as far as it is known, with what the end of a transaction makes of it (`src/backend/utils/misc/README`).
+/// The default of `T` is "unknown".
 #[derive(Debug, Clone)]
-pub(super) struct FollowedSearchPath {
-    login: SearchPath,
-    committed: SearchPath,
-    current: SearchPath,
-    touched: Touched,
+pub(super) struct Followed<T> {
+    login: T,
+    committed: T,
+    /// Set in this transaction, to stay if it commits.
+    set: Option<T>,
+    /// `SET LOCAL`: until the transaction ends, whichever way.
+    local: Option<T>,
 }
 
-/// What the current transaction did to the search path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Touched {
-    No,
-    Session,
-    Local,
-}
-
-impl FollowedSearchPath {
-    /// The path a session starts with.
-    pub(super) fn new(login: SearchPath) -> Self {
-        Self { committed: login.clone(), current: login.clone(), login, touched: Touched::No }
+impl<T: Clone + Default> Followed<T> {
+    /// The value a session starts with.
+    pub(super) fn new(login: T) -> Self {
+        Self { committed: login.clone(), login, set: None, local: None }
     }
 
-    /// The path that names resolve with now.
-    pub(super) const fn current(&self) -> &SearchPath {
-        &self.current
+    /// Whether the end of the transaction may bring another value.
+    pub(super) const fn is_uncommitted(&self) -> bool {
+        self.set.is_some() || self.local.is_some()
     }
 
-    /// `SET [LOCAL] search_path`; `None` for a value that could not be read.
-    pub(super) fn set(&mut self, value: Option<&str>, local: bool) {
-        self.current = value.map_or(SearchPath::Unknown, parse);
-        self.touched = match (self.touched, local) {
-            (Touched::Session, true) => {
-                // Both happened: which of them survives the commit is the session's, which is gone by now.
-                self.committed = SearchPath::Unknown;
-                Touched::Local
-            }
-            (_, true) => Touched::Local,
-            (_, false) => Touched::Session,
-        };
+    /// The value now.
+    pub(super) fn current(&self) -> &T {
+        self.local.as_ref().or(self.set.as_ref()).unwrap_or(&self.committed)
+    }
+
+    /// `SET`, or `SET LOCAL`, to a value; the default for one that could not be read.
+    pub(super) fn set(&mut self, value: T, local: bool) {
+        if local {
+            self.local = Some(value);
+        } else {
+            self.local = None;
+            self.set = Some(value);
+        }
     }
 
     /// The server said what it is now (version 18 and later do). What a rollback brings back, it will say too.
-    pub(super) fn reported(&mut self, value: &str) {
-        self.current = parse(value);
-        self.committed = self.current.clone();
-        self.touched = Touched::No;
+    pub(super) fn reported(&mut self, value: T) {
+        (self.committed, self.set, self.local) = (value, None, None);
     }
 
-    /// `RESET search_path`, `RESET ALL`, `DISCARD ALL`, `SET search_path TO DEFAULT`.
+    /// `RESET`, `RESET ALL`, `DISCARD ALL`, `SET ... TO DEFAULT`.
     pub(super) fn reset(&mut self) {
-        self.current = self.login.clone();
-        self.touched = Touched::Session;
+        self.set(self.login.clone(), false);
     }
 
     /// Something unseen may have changed it.
     pub(super) fn forget(&mut self) {
-        self.current = SearchPath::Unknown;
-        self.committed = SearchPath::Unknown;
-        self.touched = Touched::No;
+        self.reported(T::default());
     }
 
     /// `ROLLBACK TO SAVEPOINT`: what was set since is undone, and we do not keep what came when.
     pub(super) fn rolled_back_in_part(&mut self) {
-        if self.touched != Touched::No {
-            self.current = SearchPath::Unknown;
+        for value in [&mut self.set, &mut self.local].into_iter().flatten() {
+            *value = T::default();
         }
     }
 
     /// The transaction is over.
     pub(super) fn ended(&mut self, end: TransactionEnd) {
-        match (self.touched, end) {
-            (Touched::No, _) => return,
-            (Touched::Session, TransactionEnd::Committed) => self.committed = self.current.clone(),
-            (Touched::Local, _) | (Touched::Session, TransactionEnd::RolledBack) => {
-                self.current = self.committed.clone();
-            }
+        self.local = None;
+        if let Some(value) = self.set.take()
+            && end == TransactionEnd::Committed
+        {
+            self.committed = value;
         }
-        self.touched = Touched::No;
     }
 }
 
@@ -165,13 +158,13 @@ mod tests {
     #[test]
     fn a_rollback_brings_the_old_path_back() {
         let mut path = FollowedSearchPath::new(known(&["public"]));
-        path.set(Some("evil"), false);
+        path.set(parse("evil"), false);
         assert_eq!(*path.current(), known(&["evil"]));
         path.ended(TransactionEnd::RolledBack);
         assert_eq!(*path.current(), known(&["public"]));
-        path.set(Some("evil"), false);
+        path.set(parse("evil"), false);
         path.ended(TransactionEnd::Committed);
-        path.set(Some("other"), true);
+        path.set(parse("other"), true);
         path.ended(TransactionEnd::Committed);
         assert_eq!(*path.current(), known(&["evil"]));
     }
@@ -179,18 +172,34 @@ mod tests {
     #[test]
     fn what_is_not_certain_is_unknown() {
         let mut path = FollowedSearchPath::new(known(&["public"]));
-        path.set(Some("a"), false);
+        path.set(parse("a"), false);
         path.rolled_back_in_part();
         assert_eq!(*path.current(), SearchPath::Unknown);
-        path.ended(TransactionEnd::Committed);
-        assert_eq!(*path.current(), SearchPath::Unknown);
-        let mut path = FollowedSearchPath::new(known(&["public"]));
-        path.set(Some("a"), false);
-        path.set(Some("b"), true);
         path.ended(TransactionEnd::Committed);
         assert_eq!(*path.current(), SearchPath::Unknown);
         path.reset();
         path.ended(TransactionEnd::Committed);
         assert_eq!(*path.current(), known(&["public"]));
+        path.forget();
+        path.set(parse("a"), true);
+        path.ended(TransactionEnd::Committed);
+        assert_eq!(*path.current(), SearchPath::Unknown);
+    }
+
+    #[test]
+    fn a_local_value_lies_over_the_sessions_own_until_the_transaction_ends() {
+        let mut path = FollowedSearchPath::new(known(&["public"]));
+        path.set(parse("a"), false);
+        path.set(parse("b"), true);
+        assert_eq!(*path.current(), known(&["b"]));
+        let mut rolled_back = path.clone();
+        path.ended(TransactionEnd::Committed);
+        assert_eq!(*path.current(), known(&["a"]));
+        rolled_back.ended(TransactionEnd::RolledBack);
+        assert_eq!(*rolled_back.current(), known(&["public"]));
+        path.set(parse("b"), true);
+        path.set(parse("c"), false);
+        path.ended(TransactionEnd::Committed);
+        assert_eq!(*path.current(), known(&["c"]));
     }
 }

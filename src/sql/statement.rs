@@ -126,6 +126,8 @@ pub enum SessionChange {
     Discard(DiscardTarget),
     /// A temporary relation is made: it shadows others of its name.
     CreateTemporary(String),
+    /// `ON COMMIT DROP`: the temporary relation made by the same statement is gone when the transaction commits.
+    DropAtCommit,
     /// Something unseen may have changed any of the above: `DO`, `CALL`, user code, unknown statements.
     Anything,
 }

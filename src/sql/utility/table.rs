@@ -6,6 +6,7 @@ use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, ObjectKind};
 use crate::sql::keyword::Keyword;
 use crate::sql::query::Parser;
+use crate::sql::statement::SessionChange;
 use crate::sql::token::TokenKind;
 
 impl<'a> Parser<'a> {
@@ -56,7 +57,11 @@ impl<'a> Parser<'a> {
                 self.cursor.advance();
                 self.cursor.skip_parentheses()?;
             } else if self.cursor.eat_all(&[Keyword::On, Keyword::Commit]) {
-                let known = self.cursor.eat(Keyword::Drop)
+                let drops = self.cursor.eat(Keyword::Drop);
+                if drops {
+                    self.found.session.push(SessionChange::DropAtCommit);
+                }
+                let known = drops
                     || self.cursor.eat_all(&[Keyword::Delete, Keyword::Rows])
                     || self.cursor.eat_all(&[Keyword::Preserve, Keyword::Rows]);
                 if !known {

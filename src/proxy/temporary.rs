@@ -1,0 +1,226 @@
+//! The temporary relations of a session, as far as it is certain that they exist and that nothing runs when they are
+//! used: what is done to these is nobody else's loss.
+//!
+//! The catalog's facts leave them out, so they are followed here: made, dropped, gone with a commit or a rollback.
+//! Where it is not certain that one is still there, it is left out, and a statement that names it is decided as if it
+//! meant the permanent relation of that name.
+
+use std::collections::{HashMap, HashSet};
+
+use super::settings::TransactionEnd;
+use crate::blast::NameContext;
+use crate::sql::{Action, Effect, ObjectKind};
+
+/// How many are followed; more are left out.
+const MOST_RELATIONS: usize = 10_000;
+
+/// What is known of a temporary relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Made {
+    when: When,
+    on_commit: OnCommit,
+}
+
+/// When it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// In a transaction that is committed.
+    Before,
+    /// In the transaction under way: a rollback takes it away.
+    InThisTransaction,
+}
+
+/// What becomes of it when its transaction commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnCommit {
+    Stays,
+    Drops,
+}
+
+/// The temporary relations of a session.
+#[derive(Debug, Default)]
+pub(super) struct TemporaryRelations {
+    relations: HashMap<String, Made>,
+    /// Those that run code when they are used, or did. A rollback may bring them back, so none is taken out.
+    code: HashSet<String>,
+    /// One that runs code may have another name now.
+    renamed: bool,
+}
+
+impl TemporaryRelations {
+    /// What a statement that succeeded made and dropped.
+    pub(super) fn done(&mut self, effects: &[Effect], on_commit: OnCommit) {
+        let adds_code = effects.iter().any(|effect| {
+            let kinds = [ObjectKind::Trigger, ObjectKind::Rule, ObjectKind::Policy];
+            effect.action == Action::Create && kinds.contains(&effect.object.kind)
+        });
+        for effect in effects {
+            let name = &effect.object.name;
+            match effect.action {
+                // Its name, or what it runs, may be another one now; CREATE INDEX and CREATE TRIGGER alter the table.
+                Action::Alter => {
+                    let known = self.relations.remove(name).is_some();
+                    self.renamed |= self.code.contains(name);
+                    if adds_code && (known || effect.temporary) {
+                        self.code.insert(name.clone());
+                    }
+                }
+                Action::Drop if effect.temporary && !name.is_empty() => {
+                    self.relations.remove(name);
+                }
+                // With CASCADE, or as the owner's, or as a child's, it may have taken any of them along.
+                Action::Drop => self.relations.clear(),
+                Action::Create if effect.temporary && effect.object.kind == ObjectKind::View => {
+                    self.code.insert(name.clone());
+                }
+                _ => {}
+            }
+        }
+        let made = effects.iter().filter(|effect| {
+            effect.action == Action::Create
+                && effect.temporary
+                && matches!(effect.object.kind, ObjectKind::Table | ObjectKind::Sequence)
+        });
+        for effect in made {
+            self.made(&effect.object.name, on_commit);
+        }
+    }
+
+    fn made(&mut self, name: &str, on_commit: OnCommit) {
+        // It was there already: IF NOT EXISTS.
+        if name.is_empty() || self.relations.contains_key(name) || self.relations.len() >= MOST_RELATIONS {
+            return;
+        }
+        self.relations.insert(name.to_owned(), Made { when: When::InThisTransaction, on_commit });
+    }
+
+    /// The transaction is over.
+    pub(super) fn ended(&mut self, end: TransactionEnd) {
+        match end {
+            TransactionEnd::Committed => self.relations.retain(|_, made| {
+                made.when = When::Before;
+                made.on_commit == OnCommit::Stays
+            }),
+            // What it dropped is there again. That is not followed: it was taken out.
+            TransactionEnd::RolledBack => self.rolled_back_in_part(),
+        }
+    }
+
+    /// `ROLLBACK TO SAVEPOINT`: what was made since is gone, and we do not keep what came when.
+    pub(super) fn rolled_back_in_part(&mut self) {
+        self.relations.retain(|_, made| made.when == When::Before);
+    }
+
+    /// None of them is there any more, as far as is certain.
+    pub(super) fn forget(&mut self) {
+        self.relations.clear();
+    }
+
+    /// Whether none is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.relations.is_empty()
+    }
+
+    /// Whether the end of the transaction may take one away.
+    pub(super) fn is_uncommitted(&self) -> bool {
+        self.relations.values().any(|made| made.when == When::InThisTransaction)
+    }
+
+    /// Brings the names that statements are resolved with up to date. Whether they changed.
+    pub(super) fn tell(&self, names: &mut NameContext) -> bool {
+        let same = names.temporary.len() == self.relations.len()
+            && names.temporary.iter().all(|name| self.relations.contains_key(name))
+            && names.temporary_code.len() == self.code.len()
+            && names.unseen == self.renamed;
+        if !same {
+            names.temporary = self.relations.keys().cloned().collect();
+            names.temporary_code.clone_from(&self.code);
+            names.unseen = self.renamed;
+        }
+        !same
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::Object;
+
+    fn create(name: &str) -> Effect {
+        Effect::new(Action::Create, Object::new(ObjectKind::Table, name)).temporary()
+    }
+
+    fn drop(name: &str) -> Effect {
+        Effect::new(Action::Drop, Object::in_schema(ObjectKind::Table, "pg_temp", name)).temporary()
+    }
+
+    fn names(relations: &TemporaryRelations) -> Vec<String> {
+        let mut context = NameContext::default();
+        relations.tell(&mut context);
+        let mut names: Vec<_> = context.temporary.into_iter().collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_rollback_takes_away_what_the_transaction_made() {
+        let mut relations = TemporaryRelations::default();
+        relations.done(&[create("a")], OnCommit::Stays);
+        relations.ended(TransactionEnd::Committed);
+        relations.done(&[create("b")], OnCommit::Stays);
+        assert_eq!(names(&relations), ["a", "b"]);
+        relations.rolled_back_in_part();
+        assert_eq!(names(&relations), ["a"]);
+        // Its drop is rolled back, which is not followed.
+        relations.done(&[drop("a")], OnCommit::Stays);
+        relations.ended(TransactionEnd::RolledBack);
+        assert!(names(&relations).is_empty());
+    }
+
+    #[test]
+    fn a_commit_drops_what_was_made_so() {
+        let mut relations = TemporaryRelations::default();
+        relations.done(&[create("a")], OnCommit::Drops);
+        // IF NOT EXISTS changes nothing.
+        relations.done(&[create("a")], OnCommit::Stays);
+        assert_eq!(names(&relations), ["a"]);
+        relations.ended(TransactionEnd::Committed);
+        assert!(names(&relations).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_certain_is_left_out() {
+        let some = || {
+            let mut relations = TemporaryRelations::default();
+            relations.done(&[create("a"), create("b")], OnCommit::Stays);
+            relations
+        };
+        let alter = Effect::new(Action::Alter, Object::new(ObjectKind::Table, "a"));
+        let mut relations = some();
+        relations.done(&[alter], OnCommit::Stays);
+        assert_eq!(names(&relations), ["b"]);
+        let owned = Effect::new(Action::Drop, Object::new(ObjectKind::Role, "app"));
+        let mut relations = some();
+        relations.done(&[owned], OnCommit::Stays);
+        assert!(names(&relations).is_empty());
+    }
+
+    #[test]
+    fn what_runs_code_stays_known_as_such() {
+        let mut context = NameContext::default();
+        let mut relations = TemporaryRelations::default();
+        relations.done(&[create("a")], OnCommit::Stays);
+        let view = Effect::new(Action::Create, Object::new(ObjectKind::View, "v")).temporary();
+        let trigger = Effect::new(Action::Create, Object::new(ObjectKind::Trigger, "t"));
+        let alter = Effect::new(Action::Alter, Object::in_schema(ObjectKind::Table, "pg_temp", "a")).temporary();
+        relations.done(&[view], OnCommit::Stays);
+        relations.done(&[trigger, alter.clone()], OnCommit::Stays);
+        relations.done(&[drop("a")], OnCommit::Stays);
+        relations.ended(TransactionEnd::RolledBack);
+        assert!(relations.tell(&mut context));
+        assert!(context.temporary.is_empty() && !context.unseen);
+        assert_eq!(context.temporary_code, ["a".to_owned(), "v".to_owned()].into());
+        relations.done(&[alter], OnCommit::Stays);
+        assert!(relations.tell(&mut context) && context.unseen);
+    }
+}
