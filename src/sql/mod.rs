@@ -21,6 +21,7 @@ pub mod functions;
 mod keyword;
 pub mod lexer;
 pub mod limits;
+pub mod psql;
 mod query;
 pub mod reader;
 pub mod risk;

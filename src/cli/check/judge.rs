@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::database::Database;
-use super::psql::{Piece, Pieces};
 use super::source::{Origin, Place, Places, Source};
 use crate::blast::resolve::{NameContext, Resolved, SearchPath, resolve};
 use crate::blast::{Facts, Radius};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::lexer::lex;
+use crate::sql::psql::{Piece, Pieces};
 use crate::sql::risk::radius::assess_reach;
 use crate::sql::risk::script::assess_script;
 use crate::sql::risk::{Risk, assess, assess_unreadable};
@@ -141,7 +141,7 @@ impl Judge<'_> {
 
     /// A script, as psql would send it.
     fn script(&mut self, source: &Source, places: &mut Places<'_>) {
-        let mut pieces = match Pieces::new(&source.text, self.session.settings, LIMITS) {
+        let mut pieces = match Pieces::new(&source.text, self.session.settings, LIMITS, super::source::FILE_BYTES_MAX) {
             Ok(pieces) => pieces,
             Err(error) => return self.unreadable(source, places, 0..source.text.len(), &error.to_string()),
         };

@@ -5,7 +5,6 @@ mod database;
 mod github;
 mod json;
 mod judge;
-mod psql;
 mod rules;
 mod sarif;
 mod source;

@@ -4,11 +4,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::sql::lexer::{LexError, LexErrorReason};
-use crate::sql::reader::{Refused, StatementReader, Stop};
-use crate::sql::split::StatementTokens;
-use crate::sql::token::TokenKind;
-use crate::sql::{LexerSettings, Limits};
+use super::lexer::{LexError, LexErrorReason};
+use super::limits::Limits;
+use super::reader::{Refused, StatementReader, Stop};
+use super::settings::LexerSettings;
+use super::split::StatementTokens;
+use super::token::TokenKind;
 
 /// psql's commands that send the statement so far (`\g` and its kin in psql's `command.c`).
 const SENDING: [&str; 9] = ["g", "gx", "gset", "gdesc", "gexec", "crosstabview", "watch", "bind", "bind_named"];
@@ -21,7 +22,7 @@ const BRINGING: [&str; 5] = ["i", "include", "ir", "include_relative", "gexec"];
 
 /// What psql would send, or what is to be said about what it would not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub enum Piece {
     /// One statement (or, where psql cannot end it, more).
     Statement {
         /// Where it stands in the script.
@@ -56,7 +57,7 @@ pub(super) enum Piece {
 
 /// Cuts a script into pieces, one after the other: what a statement sets may change how the next one is read.
 #[derive(Debug)]
-pub(super) struct Pieces<'a> {
+pub struct Pieces<'a> {
     source: &'a [u8],
     reader: StatementReader<'a>,
     settings: LexerSettings,
@@ -70,11 +71,18 @@ pub(super) struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
+    /// At the beginning of a script of at most `script_bytes`; `limits.bytes` bounds each statement.
+    ///
     /// # Errors
     ///
     /// The script is too long, holds a NUL, or is not UTF-8.
-    pub(super) fn new(source: &'a [u8], settings: LexerSettings, limits: Limits) -> Result<Self, LexError> {
-        let reader = StatementReader::new(source, settings, limits, super::source::FILE_BYTES_MAX)?;
+    pub fn new(
+        source: &'a [u8],
+        settings: LexerSettings,
+        limits: Limits,
+        script_bytes: usize,
+    ) -> Result<Self, LexError> {
+        let reader = StatementReader::new(source, settings, limits, script_bytes)?;
         Ok(Self {
             source,
             reader,
@@ -87,7 +95,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The next piece; `settings` are those that hold after all pieces so far.
-    pub(super) fn next(&mut self, settings: LexerSettings) -> Option<Piece> {
+    pub fn next(&mut self, settings: LexerSettings) -> Option<Piece> {
         if settings != self.settings {
             self.settings = settings;
             self.reader.begin(settings);
@@ -279,7 +287,7 @@ mod tests {
 
     fn pieces(script: &str) -> Vec<String> {
         let settings = LexerSettings::default();
-        let mut pieces = Pieces::new(script.as_bytes(), settings, Limits::INLINE).expect("a good script");
+        let mut pieces = Pieces::new(script.as_bytes(), settings, Limits::INLINE, 1 << 20).expect("a good script");
         let mut seen = Vec::new();
         while let Some(piece) = pieces.next(settings) {
             seen.push(match piece {
@@ -355,7 +363,7 @@ mod tests {
         let script = "set standard_conforming_strings = off; select 'a\\'; drop table t; --';";
         let on = LexerSettings::default();
         let off = LexerSettings { standard_conforming_strings: false, ..on };
-        let mut pieces = Pieces::new(script.as_bytes(), on, Limits::INLINE).expect("a good script");
+        let mut pieces = Pieces::new(script.as_bytes(), on, Limits::INLINE, 1 << 20).expect("a good script");
         assert!(matches!(pieces.next(on), Some(Piece::Statement { .. })));
         let Some(Piece::Statement { text, .. }) = pieces.next(off) else { panic!("a statement") };
         assert_eq!(text, b" select 'a\\'; drop table t; --';");
