@@ -15,6 +15,7 @@ demo: ## A throwaway Postgres with a shop in it and the proxy in front; Ctrl-C r
 test: ## Everything CI runs, except `make lint`
 	@scripts/need rust postgres libclang python go
 	@scripts/python-clients
+	@scripts/regression-suite
 	@scripts/test
 
 bench: ## The side-by-side pgbench comparison and its table

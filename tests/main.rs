@@ -20,6 +20,7 @@ mod login;
 mod pgbench;
 mod psql;
 mod readme;
+mod regression_suite;
 mod remote;
 mod resources;
 mod review;

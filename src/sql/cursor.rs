@@ -1,5 +1,6 @@
 //! A place among the tokens of one statement, with what the grammar asks of them.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::keyword::{Category, Keyword, Label};
@@ -34,11 +35,17 @@ pub(super) enum NamePosition {
     NonReserved,
 }
 
+/// How often a token may be looked at, on average. The statements of Postgres' regression suite need at most a third
+/// of it.
+const LOOKS_PER_TOKEN: usize = 300;
+
 /// The tokens of a statement, and which key word each of them is.
 #[derive(Debug)]
 pub(super) struct Words<'a> {
     tokens: StatementTokens<'a>,
     keywords: Vec<Option<Keyword>>,
+    /// How often a token was looked at: the work that was done.
+    looks: Cell<usize>,
 }
 
 impl<'a> Words<'a> {
@@ -48,7 +55,12 @@ impl<'a> Words<'a> {
             TokenKind::Word => Keyword::from_folded(tokens.text(token)),
             _ => None,
         };
-        Self { keywords: tokens.tokens().iter().map(keyword).collect(), tokens }
+        Self { keywords: tokens.tokens().iter().map(keyword).collect(), tokens, looks: Cell::new(0) }
+    }
+
+    /// How often a token was looked at.
+    pub(super) fn looks(&self) -> usize {
+        self.looks.get()
     }
 
     /// How many tokens there are.
@@ -79,6 +91,7 @@ impl<'a> Cursor<'a> {
     /// Whether one of these key words is among the tokens that are left.
     pub(super) fn has_any(&self, keywords: &[Keyword]) -> bool {
         let left = self.words.keywords.get(self.at..self.end).unwrap_or_default();
+        self.words.looks.set(self.words.looks.get() + left.len());
         left.iter().flatten().any(|keyword| keywords.contains(keyword))
     }
 
@@ -89,8 +102,14 @@ impl<'a> Cursor<'a> {
 
     /// The token `ahead` places on.
     fn token(&self, ahead: usize) -> Option<&'a Token> {
+        self.words.looks.set(self.words.looks.get() + 1);
         let index = self.at + ahead;
         if index < self.end { self.words.tokens.tokens().get(index) } else { None }
+    }
+
+    /// Whether more has been done than any statement needs: then its reading takes more than linear time.
+    pub(super) fn is_overworked(&self) -> bool {
+        self.words.looks() > (self.words.len() + 100) * LOOKS_PER_TOKEN
     }
 
     /// The bytes of the source from here to another place.
@@ -143,6 +162,7 @@ impl<'a> Cursor<'a> {
 
     /// The key word that the token `ahead` places on is.
     pub(super) fn keyword_at(&self, ahead: usize) -> Option<Keyword> {
+        self.words.looks.set(self.words.looks.get() + 1);
         let index = self.at + ahead;
         if index < self.end { *self.words.keywords.get(index)? } else { None }
     }
@@ -372,6 +392,36 @@ impl<'a> Cursor<'a> {
             Some(_) if self.text().is_empty() => "a symbol".to_owned(),
             Some(_) => self.text().to_owned(),
         }
+    }
+
+    /// The next tokens as a person reads them, without the values of strings.
+    pub(super) fn words(&self, most: usize) -> String {
+        let mut words = String::new();
+        for ahead in 0..most {
+            let text = match self.kind_at(ahead) {
+                None => return words,
+                Some(TokenKind::Comma) => {
+                    words.push(',');
+                    continue;
+                }
+                Some(TokenKind::Dot) => {
+                    words.push('.');
+                    continue;
+                }
+                Some(TokenKind::OpenParen) => "(",
+                Some(TokenKind::CloseParen) => ")",
+                Some(TokenKind::String | TokenKind::NationalString) => "'...'",
+                Some(_) => self.text_at(ahead),
+            };
+            if !words.is_empty() && !words.ends_with(['.', '(']) && text != ")" {
+                words.push(' ');
+            }
+            words.push_str(text);
+        }
+        if self.kind_at(most).is_some() {
+            words.push_str(" ...");
+        }
+        words
     }
 
     /// All tokens are used up.

@@ -20,13 +20,14 @@ fn add_one(found: &mut Findings, function: &FunctionUse) {
     let own = matches!(name.schema.as_deref(), None | Some("pg_catalog" | "information_schema"));
     let class = if own { builtin(&name.name) } else { None };
     match (function.notation, class) {
+        // None of the server's own functions is a procedure.
+        (Notation::Procedure, _) => {
+            found.effect_because(execute(name, ObjectKind::Procedure).possible(), format!("CALL runs {}", shown(name)));
+        }
         // `row.name` is a column nearly always; the catalog knows whether a user's function has that name.
         (Notation::Attribute, None) | (_, Some(Class::Harmless)) => {}
         // Noted with its arguments where the call stands.
         (Notation::Call, Some(Class::Setting | Class::Sequence)) => {}
-        (Notation::Procedure, None) => {
-            found.effect_because(execute(name, ObjectKind::Procedure).possible(), format!("CALL runs {}", shown(name)));
-        }
         (Notation::Call, None) => {
             let reason = format!("{} is not a reviewed function of the server", shown(name));
             found.effect_because(execute(name, ObjectKind::Function).possible(), reason);

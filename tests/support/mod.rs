@@ -5,7 +5,10 @@
 
 mod clients;
 mod door;
+pub(crate) mod pieces;
 mod proxy;
+pub(crate) mod server_parser;
+pub(crate) mod server_scanner;
 pub(crate) mod terminal;
 pub(crate) mod wire;
 

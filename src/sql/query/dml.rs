@@ -282,7 +282,12 @@ impl<'a> Parser<'a> {
             }
             Some(Keyword::Delete) => self.changes(changed, Action::Delete, "deletes", Some(bounded)),
             Some(Keyword::Insert) => self.merge_insert(changed)?,
-            Some(Keyword::Do) => self.cursor.expect(Keyword::Nothing)?,
+            Some(Keyword::Do) => {
+                self.cursor.expect(Keyword::Nothing)?;
+                // The table is locked as for a change (`setTargetTable` of `parse_clause.c`), which blocks no write.
+                let table = changed.relation.to_object(ObjectKind::Relation);
+                self.found.effect(Effect::new(Action::Lock, table).harmless());
+            }
             _ => return self.cursor.refuse("an action is expected"),
         }
         Ok(())

@@ -78,7 +78,8 @@ impl<'a> Parser<'a> {
     pub(super) fn expression_list(&mut self) -> Parsed<Vec<Shape<'a>>> {
         let mut shapes = Vec::new();
         self.list(|parser| {
-            shapes.push(parser.expression()?);
+            let item = parser.expression()?;
+            remember(&mut shapes, item);
             Ok(())
         })?;
         Ok(shapes)
@@ -425,7 +426,10 @@ impl<'a> Parser<'a> {
                 self.cursor.advance();
                 Ok(Shape::Constant(Constant::Literal { token, negative: false }))
             }
-            Some(TokenKind::NationalString | TokenKind::BitString | TokenKind::HexString) => {
+            Some(kind @ (TokenKind::NationalString | TokenKind::BitString | TokenKind::HexString)) => {
+                if kind == TokenKind::NationalString {
+                    self.found.system_type("bpchar");
+                }
                 self.cursor.advance();
                 Ok(Shape::Constant(Constant::External))
             }
@@ -435,7 +439,7 @@ impl<'a> Parser<'a> {
             }
             Some(TokenKind::OpenParen) => match self.parentheses()? {
                 Parentheses::Query(query) => self.indirection(Shape::Query(query)),
-                Parentheses::Value(row @ Shape::Row(_)) => Ok(row),
+                Parentheses::Value(row @ Shape::Row(_)) if !self.at_indirection() => Ok(row),
                 Parentheses::Value(value) => self.indirection(value),
             },
             Some(TokenKind::QuotedIdentifier) => self.name_expression(),
@@ -519,9 +523,14 @@ impl<'a> Parser<'a> {
         }
         let mut row = vec![first];
         while self.cursor.eat_kind(TokenKind::Comma) {
-            row.push(self.expression()?);
+            let item = self.expression()?;
+            remember(&mut row, item);
         }
         Ok(Shape::Row(row))
+    }
+
+    fn at_indirection(&self) -> bool {
+        matches!(self.cursor.kind(), Some(TokenKind::Dot | TokenKind::OpenBracket))
     }
 
     /// `.field`, `[subscript]` behind something that is no plain column.
@@ -698,6 +707,20 @@ fn null_test<'a>(left: &Shape<'a>, kind: TestKind) -> Shape<'a> {
         Shape::Column(column) => Condition::Test(Test { column: *column, pure: true, kind, against: Against::Nothing }),
         _ => Condition::Opaque,
     })
+}
+
+/// Adds an item to a list. In a long one the last stands for all that follow: a million numbers are no more to know
+/// than a thousand.
+pub(super) fn remember<'a>(list: &mut Vec<Shape<'a>>, item: Shape<'a>) {
+    const LONG: usize = 1_000;
+    if list.len() < LONG {
+        return list.push(item);
+    }
+    if let Some(last) = list.last_mut() {
+        let plain =
+            |shape: &Shape<'a>| matches!(shape, Shape::Constant(constant) if !matches!(constant, Constant::Word(_)));
+        *last = if plain(last) && plain(&item) { Shape::Constant(Constant::External) } else { Shape::Opaque };
+    }
 }
 
 /// The schema and name of a dotted name.

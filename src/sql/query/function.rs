@@ -1,7 +1,7 @@
 //! Function calls: `func_expr`, with the spellings that the SQL standard gives some of them.
 
 use super::Parser;
-use super::expression::last_two;
+use super::expression::{last_two, remember};
 use super::extent::derived;
 use super::shape::{Constant, Shape};
 use crate::sql::cursor::{NamePosition, Parsed};
@@ -72,7 +72,8 @@ impl<'a> Parser<'a> {
         if !self.cursor.eat_operator("*") && !self.cursor.at_kind(TokenKind::CloseParen) {
             self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
             self.list(|parser| {
-                shapes.push(parser.argument()?);
+                let argument = parser.argument()?;
+                remember(&mut shapes, argument);
                 Ok(())
             })?;
             self.order_by()?;
@@ -344,6 +345,10 @@ impl<'a> Parser<'a> {
             }
             Some(Keyword::From | Keyword::For) => {
                 self.found.system_call("substring");
+                if self.cursor.at(Keyword::For) {
+                    // Its argument is cast to the type of a length.
+                    self.found.system_type("int4");
+                }
                 while self.cursor.eat_any(&[Keyword::From, Keyword::For]).is_some() {
                     self.expression()?;
                 }

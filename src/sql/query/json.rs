@@ -28,6 +28,10 @@ impl<'a> Parser<'a> {
         }
         self.cursor.advance();
         self.call_by_word(keyword.text());
+        if keyword == Keyword::JsonObject {
+            // `json_object('{}')` is the server's own function of old wherever the word is a key word.
+            self.found.system_call("json_object");
+        }
         self.parenthesized(|parser| parser.json_arguments())?;
         if aggregate {
             self.window_and_filter()?;

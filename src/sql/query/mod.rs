@@ -81,6 +81,9 @@ impl<'a> Parser<'a> {
         if self.depth >= MAX_DEPTH {
             return self.cursor.refuse("it nests too deep");
         }
+        if self.cursor.is_overworked() {
+            return self.cursor.refuse("reading it takes too long");
+        }
         self.depth += 1;
         let result = inside(self);
         self.depth -= 1;
@@ -88,7 +91,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `( inside )`
-    fn parenthesized<T>(&mut self, inside: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    pub(super) fn parenthesized<T>(&mut self, inside: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         self.cursor.open()?;
         let result = inside(self)?;
         self.cursor.close()?;

@@ -8,6 +8,9 @@ use crate::sql::query::Parser;
 use crate::sql::statement::Name;
 use crate::sql::token::TokenKind;
 
+/// Tokens of an action that are shown.
+const WORDS_SHOWN: usize = 24;
+
 impl<'a> Parser<'a> {
     /// `ALTER kind [IF EXISTS] [ONLY] name action`
     pub(super) fn alter(&mut self) -> Parsed<String> {
@@ -60,10 +63,15 @@ impl<'a> Parser<'a> {
         } else {
             ""
         };
-        self.cursor.skip_rest();
         let place = if schema.is_empty() { String::new() } else { format!(" in schema {schema}") };
+        let change = self.cursor.find_outside(&[Keyword::Grant, Keyword::Revoke]).map_or_else(String::new, |ahead| {
+            self.cursor.skip(ahead);
+            format!(": {}", self.cursor.words(WORDS_SHOWN))
+        });
+        self.cursor.skip_rest();
         let effect = Effect::new(Action::Grant, Object::new(ObjectKind::Schema, schema));
-        self.found.effect_because(effect, format!("changes the privileges that later objects{place} are made with"));
+        let reason = format!("changes the privileges that later objects{place} are made with{change}");
+        self.found.effect_because(effect, reason);
         Ok("ALTER DEFAULT PRIVILEGES".to_owned())
     }
 
@@ -72,8 +80,8 @@ impl<'a> Parser<'a> {
             NameForm::Single => Object::new(kind.kind, self.cursor.name(NamePosition::Label)?),
             _ => self.object_name(kind)?.object,
         };
+        let reason = format!("changes {} {object}: {}", kind.shown(), self.cursor.words(WORDS_SHOWN));
         self.cursor.skip_rest();
-        let reason = format!("changes {} {object}", kind.kind.as_str().replace('_', " "));
         self.found.effect_because(Effect::new(Action::Grant, object), reason);
         Ok(kind.command("ALTER"))
     }
@@ -85,10 +93,10 @@ impl<'a> Parser<'a> {
         if let Some(table) = named.table {
             self.found.effect(Effect::new(Action::Alter, table));
         }
-        let words = self.action_words();
+        let words = self.cursor.words(WORDS_SHOWN);
         let owner = self.cursor.at(Keyword::Owner);
         self.cursor.skip_rest();
-        let shown = kind.kind.as_str().replace('_', " ");
+        let shown = kind.shown();
         if owner {
             self.found.effect(Effect::new(Action::Grant, object.clone()));
         }
@@ -185,9 +193,13 @@ impl<'a> Parser<'a> {
     /// are, never less.
     pub(super) fn scan_for_code(&mut self) {
         let mut schema: Option<&'a str> = None;
+        let mut depth = 0_usize;
         while let Some(kind) = self.cursor.kind() {
             let text = self.cursor.text();
             match kind {
+                TokenKind::OpenParen => depth += 1,
+                TokenKind::CloseParen => depth = depth.saturating_sub(1),
+                TokenKind::Word if depth == 0 && schema.is_none() && self.at_parenthesized_options() => {}
                 TokenKind::Operator => self.found.operator(text),
                 TokenKind::Word | TokenKind::QuotedIdentifier => {
                     if schema.is_some() {
@@ -211,6 +223,18 @@ impl<'a> Parser<'a> {
             }
             self.cursor.advance();
         }
+    }
+
+    /// `SET (...)`, `RESET (...)`, `OPTIONS (...)` where an action begins: behind a comma, or the name of what is
+    /// altered. In an expression such a word is a function behind an operator, a key word or a parenthesis.
+    fn at_parenthesized_options(&self) -> bool {
+        self.cursor.at_any(&[Keyword::Set, Keyword::Reset, Keyword::Options])
+            && self.cursor.kind_at(1) == Some(TokenKind::OpenParen)
+            && match self.cursor.kind_before() {
+                Some(TokenKind::Comma | TokenKind::QuotedIdentifier) => true,
+                Some(TokenKind::Word) => self.cursor.keyword_before().is_none(),
+                _ => false,
+            }
     }
 
     fn scan_name(&mut self, schema: Option<&'a str>, text: &str) {

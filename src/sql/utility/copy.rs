@@ -23,7 +23,8 @@ impl<'a> Parser<'a> {
         let command = self.query_or_change_statement()?;
         self.cursor.close()?;
         if command != "SELECT" {
-            self.found.unknown("COPY of a statement that changes rows");
+            let reason = format!("COPY runs {command} and sends out what it returns");
+            self.found.effect_because(Effect::new(Action::Execute, Object::new(ObjectKind::System, "copy")), reason);
         }
         self.cursor.expect(Keyword::To)?;
         self.copy_end("is written with the result of a query")?;

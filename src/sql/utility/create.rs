@@ -61,14 +61,19 @@ impl<'a> Parser<'a> {
         let mut kind = kind;
         if kind.kind == ObjectKind::Statistics && self.cursor.at(Keyword::On) {
             self.cursor.skip_rest();
-            self.created(Object::new(ObjectKind::Statistics, ""), modifiers);
+            self.created_kind(&kind.shown(), Object::new(ObjectKind::Statistics, ""), modifiers);
             return Ok(kind.command("CREATE"));
         }
-        if kind.kind == ObjectKind::Operator && self.cursor.at_name(NamePosition::Column) {
-            kind.form = super::object::NameForm::Operator;
+        match kind.kind {
+            ObjectKind::Operator if self.cursor.at_name(NamePosition::Column) => {
+                kind.form = super::object::NameForm::Operator;
+            }
+            // What follows the name in parentheses is no modifier of a type.
+            ObjectKind::Type | ObjectKind::Domain => kind.form = super::object::NameForm::Qualified,
+            _ => {}
         }
         let named = self.object_name(kind)?;
-        self.created(named.object, modifiers);
+        self.created_kind(&kind.shown(), named.object, modifiers);
         if let Some(table) = named.table {
             self.found.effect(Effect::new(Action::Alter, table));
         }
@@ -78,10 +83,16 @@ impl<'a> Parser<'a> {
 
     /// Notes that an object is made, or replaced.
     pub(super) fn created(&mut self, object: Object, modifiers: Modifiers) {
-        let temporary = modifiers.temporary || object.schema.as_deref() == Some("pg_temp");
         let kind = object.kind.as_str().replace('_', " ");
+        self.created_kind(&kind, object, modifiers);
+    }
+
+    /// The same, with the words for its kind.
+    fn created_kind(&mut self, kind: &str, object: Object, modifiers: Modifiers) {
+        let temporary = modifiers.temporary || object.schema.as_deref() == Some("pg_temp");
         let verb = if modifiers.replace { "creates or replaces" } else { "creates" };
-        let reason = format!("{verb} {kind} {object}");
+        let name = if object.name.is_empty() { String::new() } else { format!(" {object}") };
+        let reason = format!("{verb} {kind}{name}");
         if temporary {
             self.found.session.push(SessionChange::CreateTemporary(object.name.clone()));
             self.found.effect(Effect::new(Action::Create, object).temporary());
@@ -98,13 +109,18 @@ impl<'a> Parser<'a> {
         let name = if self.cursor.at(Keyword::On) { "" } else { self.cursor.name(NamePosition::NonReserved)? };
         self.cursor.expect(Keyword::On)?;
         let table = self.relation_expression()?;
+        if self.cursor.eat(Keyword::Using) {
+            // The access method, which parentheses follow.
+            self.cursor.name(NamePosition::Column)?;
+        }
         self.scan_for_code();
         let mut object = Object::new(ObjectKind::Index, name);
         object.schema = table.schema.map(str::to_owned);
         let temporary = table.schema == Some("pg_temp");
         let effect = Effect::new(Action::Create, object);
         let blocks = if concurrently { "" } else { ": blocks its writes meanwhile" };
-        let reason = format!("creates index {name} on {}{blocks}", table.display());
+        let name = if name.is_empty() { "an index".to_owned() } else { format!("index {name}") };
+        let reason = format!("creates {name} on {}{blocks}", table.display());
         self.found.effect_because(if temporary { effect.temporary() } else { effect }, reason);
         self.found.effect(Effect::new(Action::Alter, table.to_object(ObjectKind::Table)));
         Ok("CREATE INDEX".to_owned())

@@ -31,7 +31,7 @@ impl<'a> Parser<'a> {
 
     fn drop_one(&mut self, kind: Kind) -> Parsed<()> {
         let named = self.object_name(kind)?;
-        let reason = format!("drops {} {}", kind.kind.as_str().replace('_', " "), named.object);
+        let reason = format!("drops {} {}", kind.shown(), named.object);
         if let Some(table) = named.table {
             self.found.effect(Effect::new(Action::Alter, table));
         }

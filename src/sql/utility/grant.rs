@@ -6,6 +6,9 @@ use crate::sql::keyword::Keyword;
 use crate::sql::query::Parser;
 use crate::sql::token::TokenKind;
 
+/// Tokens behind TO or FROM that are shown.
+const GRANTEES_SHOWN: usize = 24;
+
 impl<'a> Parser<'a> {
     /// `GRANT privileges ON objects TO roles`, `GRANT roles TO roles`, and the same with REVOKE ... FROM.
     pub(super) fn grant_or_revoke(&mut self, command: &str) -> Parsed<String> {
@@ -13,16 +16,38 @@ impl<'a> Parser<'a> {
         let on = self.cursor.find_outside(&[Keyword::On, Keyword::To, Keyword::From]);
         let Some(ahead) = on else { return self.cursor.refuse("ON, TO or FROM is expected") };
         let objects = self.cursor.at_ahead(ahead, Keyword::On);
-        let words = self.words_to(ahead);
         if objects {
+            let words = self.words_to(ahead);
             self.cursor.advance();
-            self.privilege_objects(command, &words)?;
+            let who = self.grantees();
+            self.privilege_objects(command, &words, &who)?;
         } else {
-            let effect = Effect::new(Action::Grant, Object::new(ObjectKind::Role, words.clone()));
-            self.found.effect_because(effect, format!("{} membership in {words}", command.to_lowercase()));
+            self.memberships(command)?;
         }
         self.cursor.skip_rest();
         Ok(command.to_owned())
+    }
+
+    /// `[INHERIT|SET|ADMIN OPTION FOR] role, ... TO role, ...`
+    fn memberships(&mut self, command: &str) -> Parsed<()> {
+        let who = self.grantees();
+        if matches!(self.cursor.keyword_at(1), Some(Keyword::Option)) && self.cursor.at_ahead(2, Keyword::For) {
+            self.cursor.skip(3);
+        }
+        self.list(|parser| {
+            let role = parser.cursor.name(NamePosition::Label)?;
+            let effect = Effect::new(Action::Grant, Object::new(ObjectKind::Role, role));
+            parser.found.effect_because(effect, format!("{} membership in {role}{who}", command.to_lowercase()));
+            Ok(())
+        })
+    }
+
+    /// ` to app with grant option`: who gets it or loses it, and all that follows.
+    fn grantees(&self) -> String {
+        let Some(ahead) = self.cursor.find_outside(&[Keyword::To, Keyword::From]) else { return String::new() };
+        let mut rest = self.cursor;
+        rest.skip(ahead);
+        format!(" {}", rest.words(GRANTEES_SHOWN))
     }
 
     /// The words from here to the token `ahead` places on, as written; goes there.
@@ -42,7 +67,7 @@ impl<'a> Parser<'a> {
         words
     }
 
-    fn privilege_objects(&mut self, command: &str, privileges: &str) -> Parsed<()> {
+    fn privilege_objects(&mut self, command: &str, privileges: &str, who: &str) -> Parsed<()> {
         let verb = command.to_lowercase();
         if self.cursor.eat(Keyword::All) {
             let what = self.cursor.text();
@@ -52,7 +77,9 @@ impl<'a> Parser<'a> {
             return self.list(|parser| {
                 let schema = parser.cursor.name(NamePosition::NonReserved)?;
                 let effect = Effect::new(Action::Grant, Object::new(ObjectKind::Schema, schema));
-                parser.found.effect_because(effect, format!("{verb} {privileges} on all {what} in schema {schema}"));
+                parser
+                    .found
+                    .effect_because(effect, format!("{verb} {privileges} on all {what} in schema {schema}{who}"));
                 Ok(())
             });
         }
@@ -70,7 +97,8 @@ impl<'a> Parser<'a> {
                 }
                 None => parser.qualified_name(NamePosition::NonReserved)?.to_object(ObjectKind::Relation),
             };
-            let reason = format!("{verb} {privileges} on {} {object}", object.kind.as_str().replace('_', " "));
+            let kind = object.kind.as_str().replace('_', " ");
+            let reason = format!("{verb} {privileges} on {kind} {object}{who}");
             parser.found.effect_because(Effect::new(Action::Grant, object), reason);
             Ok(())
         })

@@ -91,7 +91,8 @@ impl<'a> Parser<'a> {
             self.qualified_name(NamePosition::NonReserved)?.to_object(kind)
         };
         let blocks = if concurrently { "" } else { ": blocks writes meanwhile" };
-        let reason = format!("reindex {} {object}{blocks}", word.text());
+        let name = if object.name.is_empty() { "of this session".to_owned() } else { object.to_string() };
+        let reason = format!("reindex {} {name}{blocks}", word.text());
         self.found.effect_because(Effect::new(Action::Maintain, object), reason);
         Ok(format!("REINDEX {}", word.text().to_uppercase()))
     }
@@ -111,7 +112,11 @@ impl<'a> Parser<'a> {
             object = self.qualified_name(NamePosition::NonReserved)?.to_object(ObjectKind::Relation);
         }
         self.cursor.skip_rest();
-        let reason = format!("cluster table {object}: rewrites it and blocks everybody meanwhile");
+        let reason = if object.name.is_empty() {
+            "cluster: rewrites every table that was clustered before, and blocks everybody meanwhile".to_owned()
+        } else {
+            format!("cluster table {object}: rewrites it and blocks everybody meanwhile")
+        };
         self.found.effect_because(Effect::new(Action::Maintain, object), reason);
         Ok("CLUSTER".to_owned())
     }
@@ -267,7 +272,7 @@ impl<'a> Parser<'a> {
         let schema = self.cursor.name(NamePosition::NonReserved)?;
         self.cursor.skip_rest();
         let object = Object::in_schema(ObjectKind::ForeignTable, schema, "");
-        let reason = format!("makes foreign tables in {schema} for those of the remote schema {remote}");
+        let reason = format!("makes foreign tables in schema {schema} for those of the remote schema {remote}");
         self.found.effect_because(Effect::new(Action::Create, object), reason);
         Ok("IMPORT FOREIGN SCHEMA".to_owned())
     }

@@ -99,6 +99,11 @@ pub(super) struct Kind {
 }
 
 impl Kind {
+    /// The words as they stand in a sentence.
+    pub(super) fn shown(self) -> String {
+        self.words.iter().map(|word| word.text()).collect::<Vec<_>>().join(" ")
+    }
+
     /// `DROP`, `CREATE` ... with the words of the kind behind it.
     pub(super) fn command(self, verb: &str) -> String {
         let mut command = verb.to_owned();

@@ -20,12 +20,55 @@ impl<'a> Parser<'a> {
             self.create_table_as()?;
             return Ok("CREATE TABLE AS".to_owned());
         }
-        if temporary {
+        if self.cursor.eat_all(&[Keyword::Partition, Keyword::Of]) {
+            let parent = self.qualified_name(NamePosition::Column)?;
+            self.becomes_child_of(parent);
+            self.scan_for_code();
+        } else if self.cursor.eat(Keyword::Of) {
+            // Parentheses behind it hold columns, no modifier.
+            let of = self.qualified_name(NamePosition::TypeOrFunction)?;
+            self.found.types.push(of.to_name());
+            self.scan_for_code();
+        } else if temporary {
             self.table_definition()?;
+        } else if let Some(ahead) = self.cursor.find_outside(&[Keyword::Inherits]) {
+            self.cursor.skip(ahead);
+            self.inherits()?;
+            self.cursor.skip_rest();
         } else {
             self.cursor.skip_rest();
         }
         Ok("CREATE TABLE".to_owned())
+    }
+
+    /// `INHERITS (name, ...)` if it stands here.
+    fn inherits(&mut self) -> Parsed<()> {
+        if !self.cursor.eat(Keyword::Inherits) {
+            return Ok(());
+        }
+        self.parenthesized(|parser| {
+            parser.list(|parser| {
+                let parent = parser.qualified_name(NamePosition::Column)?;
+                parser.becomes_child_of(parent);
+                Ok(())
+            })
+        })
+    }
+
+    /// A table gets a child or partition: who reads the one reads the other.
+    fn becomes_child_of(&mut self, parent: crate::sql::query::Relation<'a>) {
+        let effect = Effect::new(Action::Alter, parent.to_object(ObjectKind::Table));
+        let effect = if parent.schema == Some("pg_temp") { effect.temporary() } else { effect };
+        self.found.effect_because(effect, format!("{} gets a child table", parent.display()));
+    }
+
+    /// `PARTITION BY strategy (element, ...)` if it stands here.
+    fn partition_by(&mut self) -> Parsed<()> {
+        if !self.cursor.eat_all(&[Keyword::Partition, Keyword::By]) {
+            return Ok(());
+        }
+        self.cursor.name(NamePosition::Column)?;
+        self.parenthesized(|parser| parser.list(Self::index_element))
     }
 
     /// Whether `[(columns)] [options] AS` stands here.
@@ -80,6 +123,8 @@ impl<'a> Parser<'a> {
             self.list(Self::table_element)?;
         }
         self.cursor.close()?;
+        self.inherits()?;
+        self.partition_by()?;
         self.table_options()
     }
 

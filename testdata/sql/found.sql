@@ -1,0 +1,21 @@
+SELECT N'national'
+;
+SELECT substring(d FOR 30) FROM t
+;
+SELECT json_object('{a,1}'), json_object('{a}', '{1}')
+;
+CALL random()
+;
+MERGE INTO t USING u ON a = b WHEN MATCHED THEN DO NOTHING
+;
+EXPLAIN (COSTS off) CREATE TABLE x AS EXECUTE p
+;
+SELECT * FROM s.t WHERE s.t.* < 1
+;
+SELECT (ROW(1, 2)).f1
+;
+COPY (INSERT INTO t VALUES (1) RETURNING a) TO STDOUT
+;
+CREATE TEMP TABLE x (a int DEFAULT 1) INHERITS (t)
+;
+CREATE TEMP TABLE x PARTITION OF t FOR VALUES IN (1)
