@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use pgsluice::policy::{Carrier, Engine, Identity, IdentityKind, Request};
 use pgsluice::sql::lexer::lex;
 use pgsluice::sql::split::split;
-use pgsluice::sql::{Action, Effect, LexerSettings, Limits, Object, ObjectKind};
+use pgsluice::sql::{Action, Effect, LexerSettings, Limits, Object, ObjectKind, analyze};
 use pgsluice::tlog::{Frontier, Hash};
 
 /// Statements by size: what pgbench sends, a long list, many rows.
@@ -32,6 +32,28 @@ fn cut(criterion: &mut Criterion) {
                 split(&lexed, &limits).expect("it is SQL").len()
             });
         });
+    }
+    group.finish();
+}
+
+/// What analysing costs by size: twice the text, twice the time.
+fn analyse_by_size(criterion: &mut Criterion) {
+    type Growing = (&'static str, fn(usize) -> String);
+    let shapes: [Growing; 4] = [
+        ("sum", |bytes| format!("SELECT 1{}", "+1".repeat(bytes / 2))),
+        ("or", |bytes| format!("SELECT 1 FROM t WHERE a = 1{}", " OR a = 1".repeat(bytes / 9))),
+        ("in-list", |bytes| format!("SELECT * FROM t WHERE a IN (1{})", ",1234567".repeat(bytes / 8))),
+        ("rows", |bytes| format!("INSERT INTO t VALUES (1, 'a'){}", ",(1, 'abcdefgh')".repeat(bytes / 16))),
+    ];
+    let mut group = criterion.benchmark_group("analyse by size");
+    for (name, text) in shapes {
+        for kibibytes in [1, 8, 64, 512] {
+            let sql = text(kibibytes << 10);
+            group.throughput(Throughput::Bytes(sql.len() as u64));
+            group.bench_with_input(BenchmarkId::new(name, format!("{kibibytes} KiB")), &sql, |bencher, sql| {
+                bencher.iter(|| analyze(black_box(sql.as_bytes()), &LexerSettings::default()).statements.len());
+            });
+        }
     }
     group.finish();
 }
@@ -62,5 +84,5 @@ fn grow(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, cut, decide, grow);
+criterion_group!(benches, cut, analyse_by_size, decide, grow);
 criterion_main!(benches);

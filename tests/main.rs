@@ -15,6 +15,7 @@ mod effects_oracle;
 mod holds;
 mod kill;
 mod lexer_oracle;
+mod limits;
 mod log_oracle;
 mod login;
 mod pgbench;

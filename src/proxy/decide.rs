@@ -163,17 +163,18 @@ impl Decider {
             Err(reason) => return Arc::new(judge_unknown(reason, around)),
         };
         let script = sql::analyze(text, settings);
-        if let Some(decision) = self.remembered.get(script.canonical.as_str()) {
+        if let Some(decision) = script.canonical.as_deref().and_then(|canonical| self.remembered.get(canonical)) {
             return Arc::clone(decision);
         }
         let decision = Arc::new(judge(&script.statements, around));
         let by_text_alone =
             !decision.rests_on_names && script.statements.iter().all(|statement| !statement.depends_on_literals);
-        if by_text_alone && script.canonical.len() <= LONGEST_REMEMBERED_BYTES {
+        if let Some(canonical) = script.canonical.filter(|text| by_text_alone && text.len() <= LONGEST_REMEMBERED_BYTES)
+        {
             if self.remembered.len() >= MOST_REMEMBERED {
                 self.remembered.clear();
             }
-            self.remembered.insert(script.canonical.into_boxed_str(), Arc::clone(&decision));
+            self.remembered.insert(canonical.into_boxed_str(), Arc::clone(&decision));
         }
         decision
     }

@@ -16,8 +16,11 @@ pub struct Script {
     /// The statements, in order. Empty ones leave none.
     pub statements: Vec<Statement>,
     /// The text without comments, white space and the values of literals. While no statement depends on literals,
-    /// another text with the same canonical text has the same analysis.
-    pub canonical: String,
+    /// another text with the same canonical text has the same analysis. `None` where nothing is known of the text, so
+    /// that it shares nobody's.
+    pub canonical: Option<String>,
+    /// How often a token was looked at: the work it took, which grows with the text and no faster.
+    pub work: usize,
 }
 
 impl Script {
@@ -44,19 +47,22 @@ pub fn analyze_within(text: &[u8], settings: &LexerSettings, limits: &Limits) ->
     };
     match split(&lexed, limits) {
         Err(error) => unreadable(text, &error.to_string()),
-        Ok(parts) => {
-            let mut canonical = String::with_capacity(text.len());
-            let mut statements = Vec::with_capacity(parts.len());
-            for part in parts {
-                let mut statement = analyze_statement(part);
-                // Without a canonical text of its own it must not share anybody's.
-                statement.depends_on_literals |= !part.write_canonical(&mut canonical);
-                canonical.push(';');
-                statements.push(statement);
-            }
-            Script { statements, canonical }
-        }
+        Ok(parts) => analyze_parts(text.len(), &parts),
     }
+}
+
+fn analyze_parts(text_bytes: usize, parts: &[StatementTokens<'_>]) -> Script {
+    let mut canonical = String::with_capacity(text_bytes);
+    let mut statements = Vec::with_capacity(parts.len());
+    let (mut work, mut distinct) = (0, true);
+    for part in parts {
+        let words = Words::new(*part);
+        statements.push(analyze_statement(*part, &words));
+        work += words.looks();
+        distinct &= part.write_canonical(&mut canonical);
+        canonical.push(';');
+    }
+    Script { statements, canonical: distinct.then_some(canonical), work }
 }
 
 /// A text of which nothing is known.
@@ -66,15 +72,14 @@ fn unreadable(text: &[u8], reason: &str) -> Script {
     found.session.push(SessionChange::Anything);
     found.depends_on_literals = true;
     let statement = into_statement(0..text.len(), "unknown".to_owned(), found);
-    Script { statements: vec![statement], canonical: String::new() }
+    Script { statements: vec![statement], canonical: None, work: 0 }
 }
 
-fn analyze_statement(tokens: StatementTokens<'_>) -> Statement {
-    let words = Words::new(tokens);
-    let mut parser = Parser::new(Cursor::new(&words, 0, words.len()));
+fn analyze_statement(tokens: StatementTokens<'_>, words: &Words<'_>) -> Statement {
+    let mut parser = Parser::new(Cursor::new(words, 0, words.len()));
     let command = match parser.statement() {
         Ok(command) => command,
-        Err(refusal) => return refused(tokens, &words, refusal),
+        Err(refusal) => return refused(tokens, words, refusal),
     };
     into_statement(tokens.span(), command, parser.found)
 }
