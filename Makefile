@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint
+.PHONY: help demo test fuzz bench lint
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -18,6 +18,12 @@ test: ## Everything CI runs, except `make lint`
 	@scripts/regression-suite
 	@scripts/test
 
+fuzz: ## The analysis against the server's own parser, on random statements: five minutes, or SECONDS=N; SEED=N repeats
+	@scripts/need rust libclang
+	@scripts/regression-suite
+	cargo build --release --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
+	@target/fuzz/release/pgsluice-fuzz --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED))
+
 bench: ## The side-by-side pgbench comparison and its table
 	@scripts/need rust postgres python pgbouncer haproxy
 	cargo build --release --locked
@@ -26,6 +32,8 @@ bench: ## The side-by-side pgbench comparison and its table
 lint: ## Format, clippy, documentation, licences; a warning is an error
 	@scripts/need rust rustfmt clippy libclang python
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	scripts/licences
