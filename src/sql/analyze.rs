@@ -47,7 +47,12 @@ pub fn analyze_within(text: &[u8], settings: &LexerSettings, limits: &Limits) ->
     };
     match split(&lexed, limits) {
         Err(error) => unreadable(text, &error.to_string()),
-        Ok(parts) => analyze_parts(text.len(), &parts),
+        Ok(parts) => {
+            let script = analyze_parts(text.len(), &parts);
+            #[cfg(feature = "pg-query")]
+            let script = confirmed(script, text, settings, &parts);
+            script
+        }
     }
 }
 
@@ -63,6 +68,21 @@ fn analyze_parts(text_bytes: usize, parts: &[StatementTokens<'_>]) -> Script {
         canonical.push(';');
     }
     Script { statements, canonical: distinct.then_some(canonical), work }
+}
+
+/// The same, if the second parser agrees; else every statement of it waits.
+#[cfg(feature = "pg-query")]
+fn confirmed(mut script: Script, text: &[u8], settings: &LexerSettings, parts: &[StatementTokens<'_>]) -> Script {
+    let Some(why) = super::second_parser::disagreement(text, settings, parts, &script.statements) else {
+        return script;
+    };
+    for statement in &mut script.statements {
+        statement.effects.push(Effect::new(Action::Unknown, Object::new(ObjectKind::Other, "")));
+        statement.reasons.insert(0, why.clone());
+        statement.session.push(SessionChange::Anything);
+    }
+    script.canonical = None;
+    script
 }
 
 /// A text of which nothing is known.
