@@ -64,6 +64,107 @@ fn rules_apply_to_their_cases_and_to_no_others() {
     assert_eq!(refused, own, "every rule has a case that it does not apply to");
 }
 
+/// What an operation is at least, by the threat model.
+const LEAST: &[(Level, &[&str])] = &[
+    (
+        Level::Critical,
+        &[
+            "DROP DATABASE shop",
+            "DROP SCHEMA s",
+            "DROP TABLE orders",
+            "DROP OWNED BY app",
+            "DROP TYPE mood CASCADE",
+            "DROP DOMAIN email CASCADE",
+            "TRUNCATE orders",
+            "TRUNCATE users CASCADE",
+            "DELETE FROM orders",
+            "DELETE FROM orders WHERE true",
+            "DELETE FROM orders WHERE id IS NOT NULL",
+            "DELETE FROM orders WHERE ctid IS NOT NULL",
+            "UPDATE users SET balance = 0",
+            "UPDATE users SET balance = 0 WHERE 1=1",
+            "UPDATE users SET balance = 0 WHERE id = id",
+            "ALTER TABLE users DROP COLUMN email",
+            "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
+            "DROP POLICY mine ON users",
+            "DROP TRIGGER guard ON users",
+            "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE OR REPLACE VIEW v AS SELECT 1",
+            "CREATE RULE r AS ON DELETE TO users DO INSTEAD NOTHING",
+            "CREATE TRIGGER g BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION f()",
+            "CREATE OPERATOR @@ (LEFTARG = int, RIGHTARG = int, FUNCTION = f)",
+            "CREATE CAST (text AS email) WITH FUNCTION f(text)",
+            "CREATE POLICY mine ON users USING (true)",
+            "GRANT SELECT ON users TO app",
+            "GRANT admin TO app",
+            "REVOKE SELECT ON users FROM app",
+            "ALTER ROLE app SUPERUSER",
+            "ALTER TABLE users OWNER TO app",
+            "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO app",
+            "REASSIGN OWNED BY app TO admin",
+            "UPDATE pg_class SET relname = 'x' WHERE oid = 1",
+            "CREATE EXTENSION hstore",
+            "CREATE LANGUAGE plx HANDLER h",
+            "LOAD 'x'",
+            "CREATE FOREIGN DATA WRAPPER w",
+            "CREATE SERVER far FOREIGN DATA WRAPPER w",
+            "CREATE USER MAPPING FOR app SERVER far",
+            "IMPORT FOREIGN SCHEMA a FROM SERVER far INTO b",
+            "CREATE SUBSCRIPTION s CONNECTION 'host=h' PUBLICATION p",
+            "ALTER SYSTEM SET work_mem = '1GB'",
+            "COPY users TO PROGRAM 'x'",
+            "COPY users FROM '/x'",
+        ],
+    ),
+    (
+        Level::High,
+        &[
+            "MERGE INTO orders o USING users u ON o.user_id = u.id WHEN MATCHED THEN DELETE",
+            "INSERT INTO users SELECT * FROM staging ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+            "ALTER TABLE users ALTER COLUMN id TYPE bigint",
+            "ALTER TABLE users DISABLE TRIGGER ALL",
+            "ALTER TABLE users SET UNLOGGED",
+            "ALTER TABLE users ALTER COLUMN name SET NOT NULL",
+            "ALTER TABLE users ADD CHECK (id > 0)",
+            "ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users",
+            "ALTER TABLE users ADD UNIQUE (name)",
+            "ALTER TABLE users ADD PRIMARY KEY (id)",
+            "ALTER TABLE users ADD EXCLUDE USING gist (period WITH &&)",
+            "ALTER TABLE users ADD COLUMN token uuid DEFAULT gen_random_uuid()",
+            "ALTER TABLE users ADD COLUMN big int GENERATED ALWAYS AS (id * 2) STORED",
+            "VACUUM FULL users",
+            "CLUSTER users USING i",
+        ],
+    ),
+    (
+        Level::Medium,
+        &[
+            "CREATE INDEX i ON users (name)",
+            "REINDEX TABLE users",
+            "DROP INDEX i",
+            "ALTER TABLE orders DETACH PARTITION orders_1",
+            "ALTER TABLE users RENAME TO people",
+            "ALTER TABLE users RENAME COLUMN name TO title",
+            "LOCK TABLE users",
+            "SELECT * FROM users FOR UPDATE",
+        ],
+    ),
+];
+
+#[test]
+fn no_operation_of_the_threat_model_is_rated_lower() {
+    let mut wrong = Vec::new();
+    for (least, operations) in LEAST {
+        for sql in *operations {
+            let level = risks(sql).first().map_or(Level::None, Risk::level);
+            if level < *least {
+                wrong.push(format!("{sql}: {level}, not {least}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn identifiers_and_sentences_are_in_form() {
     let mut seen = BTreeSet::new();
