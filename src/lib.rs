@@ -27,6 +27,7 @@
 //! | 4 | [`cli`] | faces; they talk to a running proxy only through [`control`] |
 //! | 3 | [`control`] | the admin API over a Unix socket and over TLS, its client, who the caller is |
 //! | 3 | [`proxy`] | listener, startup and TLS, session state machine, relay, cancel |
+//! | 3 | [`notify`] | messages about holds: webhooks and chats |
 //! | 2 | [`gate`] | holds: their state machine, expiry, who may decide |
 //! | 2 | [`catalog`] | a snapshot of the upstream's relations, keys, triggers, functions, sizes |
 //! | 2 | [`audit`] | records, the store, checkpoints, verification, search |
@@ -49,6 +50,7 @@ pub mod catalog;
 pub mod cli;
 pub mod control;
 pub mod gate;
+pub mod notify;
 pub mod policy;
 pub mod proxy;
 pub mod sql;

@@ -29,6 +29,7 @@ mod session_state;
 mod startup;
 mod support;
 mod upstreams;
+mod webhook;
 
 /// A test file that nobody names here would never run.
 #[test]

@@ -8,14 +8,17 @@ use std::str::FromStr;
 use serde::{Deserialize, de};
 
 mod control;
+mod webhook;
 
 use control::ControlEntry;
+use webhook::WebhookEntry;
 
 use super::remote::RemoteEntry;
 use super::serve::Arguments;
 use super::upstream::{SslMode, UpstreamTls, UpstreamUrl};
 use super::{Failure, Globals};
 use crate::control::RemoteServerOptions;
+use crate::notify::Webhook;
 use crate::policy::{Identity, IdentityKind};
 use crate::text::Excerpt;
 
@@ -50,6 +53,8 @@ pub struct Config {
     pub approvers: Vec<String>,
     /// Where approvers on other machines connect. Nothing listens where it is `None`.
     pub control: Option<RemoteServerOptions>,
+    /// Who is told of holds.
+    pub webhooks: Vec<Webhook>,
     /// Login roles that stand for no person.
     pub shared_roles: Vec<String>,
 }
@@ -174,6 +179,7 @@ impl Config {
             limits: file.limits,
             identities: identities(file.identities)?,
             control: file.control.complete(&file.approvers)?,
+            webhooks: webhook::webhooks(file.webhooks)?,
             approvers: file.approvers,
             shared_roles: file.shared_roles,
         })
@@ -243,6 +249,9 @@ pub struct File {
     pub tls: TlsEntry,
     /// See [`Config::control`].
     pub control: ControlEntry,
+    /// See [`Config::webhooks`].
+    #[serde(rename = "webhook")]
+    pub webhooks: Vec<WebhookEntry>,
     /// The proxy that commands talk to, where that is on another machine.
     pub remote: RemoteEntry,
     /// See [`HoldConfig`].
@@ -270,6 +279,7 @@ impl Default for File {
             shared_roles: vec!["postgres".to_owned()],
             tls: TlsEntry::default(),
             control: ControlEntry::default(),
+            webhooks: Vec::new(),
             remote: RemoteEntry::default(),
             hold: HoldEntry::default(),
             limits: Limits::default(),

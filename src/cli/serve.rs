@@ -15,6 +15,7 @@ use crate::audit::{self, Log, Record, RecordKind};
 use crate::catalog::{Catalog, Dialer, SideConnection};
 use crate::control;
 use crate::gate::{self, Gate};
+use crate::notify::{Counts, Notifier, Retry, SetupError, Tally};
 use crate::policy::Engine;
 use crate::proxy::tls::{self, ServerTls, SideTls};
 use crate::proxy::upstream::Vouching;
@@ -71,6 +72,8 @@ pub struct Arguments {
 const STATEMENT_BYTES: usize = 16 << 20;
 /// How long sessions may take to end when the proxy stops.
 const DRAIN: Duration = Duration(std::time::Duration::from_secs(5));
+/// How long messages about the last holds may take when the proxy stops.
+const LAST_MESSAGES: std::time::Duration = std::time::Duration::from_secs(3);
 /// How long the upstream may take to answer when the proxy starts.
 const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(15);
 
@@ -93,6 +96,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
 async fn serve(config: Config) -> CommandResult {
     let mut signals = Signals::catch()?;
     let engine = policy::engine(config.policies.as_deref())?;
+    config.webhooks.iter().try_for_each(|webhook| webhook.check().map_err(webhook_failure))?;
     make_data_directory(&config.data)?;
     let tls = server_tls(&config)?;
     let target = config.upstream.target(&config.upstream_tls);
@@ -108,7 +112,8 @@ async fn serve(config: Config) -> CommandResult {
     })?;
     let log = Log::open(&config.data, audit::Options::default()).map_err(|error| log_failure(&error))?;
     let shared = Arc::new(shared_of(&config, engine, catalog, log.clone()));
-    let state = control_state(&config, &shared);
+    let notifier = notifier_of(&config, &shared.gate)?;
+    let state = control_state(&config, &shared, notifier.as_ref().map(Notifier::tally).unwrap_or_default());
     let remote = match &config.control {
         Some(options) => Some(remote_control(options, state.clone()).await?),
         None => None,
@@ -116,6 +121,9 @@ async fn serve(config: Config) -> CommandResult {
     let control =
         control::Server::bind(&config.data, state).map_err(|error| Failure::failed(&error).hint(error.hint()))?;
     run_until_stopped(&config, &shared, Control { local: control, remote }, listener, upstream, tls, signals).await?;
+    if let Some(notifier) = notifier {
+        notifier.stop(LAST_MESSAGES).await;
+    }
     log.close().await.map_err(|error| Failure::failed(format_args!("closing the audit log: {error}")))?;
     Ok(Exit::Done)
 }
@@ -170,6 +178,24 @@ async fn run_until_stopped(
 struct Control {
     local: control::Server,
     remote: Option<control::RemoteServer>,
+}
+
+/// What has become of each webhook's messages.
+fn webhook_counts(webhooks: &Tally) -> serde_json::Value {
+    let counted = |(name, counts): (String, Counts)| serde_json::json!({ "name": name, "messages": counts });
+    webhooks.counts().into_iter().map(counted).collect()
+}
+
+fn notifier_of(config: &Config, gate: &Gate) -> Result<Option<Notifier>, Failure> {
+    if config.webhooks.is_empty() {
+        return Ok(None);
+    }
+    Notifier::start(gate, &config.webhooks, Retry::default()).map(Some).map_err(webhook_failure)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature of map_err")]
+fn webhook_failure(error: SetupError) -> Failure {
+    Failure::usage(&error).hint("see [[webhook]] in pgsluice.toml")
 }
 
 async fn remote_control(
@@ -386,7 +412,7 @@ fn announce(config: &Config, listener: &Listener, tls: &ServerTls, remote: Optio
     }
 }
 
-fn control_state(config: &Config, shared: &Arc<Shared>) -> control::State {
+fn control_state(config: &Config, shared: &Arc<Shared>, webhooks: Tally) -> control::State {
     let (for_status, for_sessions) = (Arc::clone(shared), shared.sessions.clone());
     let started = jiff::Timestamp::now();
     let listen = config.listen.to_string();
@@ -400,6 +426,7 @@ fn control_state(config: &Config, shared: &Arc<Shared>) -> control::State {
                 "sessions": for_status.sessions.count(),
                 "holds": for_status.gate.list().len(),
                 "audit_failed": for_status.log.failed(),
+                "webhooks": webhook_counts(&webhooks),
             })
         }),
         sessions: Arc::new(move || {

@@ -175,7 +175,8 @@ async fn admit(acceptor: &TlsAcceptor, stream: TcpStream, peer: SocketAddr, stat
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err((error, stream))) => {
-            tracing::warn!(%peer, %error, "a remote approver is not let in");
+            // Anybody who reaches the port can cause this, as often as they like.
+            tracing::info!(%peer, %error, "a remote approver is not let in");
             return linger(stream).await;
         }
         Err(_) => {

@@ -46,6 +46,7 @@ pub(crate) struct Proxy {
     pub(crate) place: TempDir,
     upstream: String,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     data: PathBuf,
     port: u16,
     server: Option<Child>,
@@ -73,6 +74,7 @@ impl Proxy {
             upstream: upstream.to_owned(),
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
             port: free_port().unwrap(),
+            environment: Vec::new(),
             server: None,
         }
     }
@@ -80,6 +82,11 @@ impl Proxy {
     /// Listens on a port of the test's choice.
     pub(crate) fn use_port(&mut self, port: u16) {
         self.port = port;
+    }
+
+    /// Sets a variable in the environment of all commands from now on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Starts `serve`, again if it was stopped or killed, and waits until it says that it listens.
@@ -115,6 +122,7 @@ impl Proxy {
             .current_dir(self.place.path())
             .env("XDG_CONFIG_HOME", self.place.path())
             .env("HOME", self.place.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .arg("--data")
             .arg(self.data())
             .args(arguments);
