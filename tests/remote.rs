@@ -63,14 +63,20 @@ struct Remote {
 impl Remote {
     /// `carol` may approve.
     fn start() -> Self {
+        Self::start_for("carol", |_| String::new())
+    }
+
+    /// Somebody may approve, and more authorities than our own vouch for people.
+    fn start_for(approver: &str, more_authorities: impl FnOnce(&Path) -> String) -> Self {
         let postgres = shop();
         let mut proxy = Proxy::prepare(&postgres.url("postgres", "postgres"), &[]);
         let place = proxy.place.path().to_owned();
         let (servers, approvers) = (Authority::new("servers"), Authority::new("approvers"));
         let own = servers.sign(&place, "gate", ExtendedKeyUsagePurpose::ServerAuth);
         let client_ca = approvers.write(&place, "approvers.pem");
+        fs::write(&client_ca, fs::read_to_string(&client_ca).unwrap() + &more_authorities(&place)).unwrap();
         let config = format!(
-            "approvers = [\"carol\"]\n[control]\nlisten = \"127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
+            "approvers = [{approver:?}]\n[control]\nlisten = \"127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
             own.certificate, own.key, client_ca
         );
         fs::write(place.join("pgsluice.toml"), config).unwrap();
@@ -230,4 +236,21 @@ fn without_a_list_nobody_is_let_in() {
         assert_eq!(refused.code, Some(2), "{refused:?}");
         assert!(refused.stderr.contains(part) && refused.stderr.contains("hint: "), "{}", refused.stderr);
     }
+}
+
+#[test]
+fn the_recipe_of_the_readme_makes_an_approver() {
+    let readme = include_str!("../README.md");
+    let mut blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let recipe = blocks.find(|text| text.contains("approvers-ca.key")).unwrap();
+    let remote = Remote::start_for("alice", |place| {
+        let mut shell = std::process::Command::new("sh");
+        let made = crate::support::finished(shell.args(["-e", "-c", recipe]).current_dir(place));
+        assert_eq!(made.code, Some(0), "is openssl installed? {}", made.stderr);
+        fs::read_to_string(place.join("approvers-ca.pem")).unwrap()
+    });
+    let place = remote.proxy.place.path();
+    let alice = Pair { certificate: place.join("alice.pem"), key: place.join("alice.key") };
+    let listed = remote.holds(&alice, &["list"]);
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
 }

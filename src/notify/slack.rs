@@ -69,7 +69,7 @@ pub(super) fn body(event: Event, hold: &HoldView, content: Content) -> Value {
         }
     }
     if content.params == Part::Withheld && !hold.params.is_empty() {
-        lines.push(format!("_{} bind values are not shown here._", hold.params.len()));
+        lines.push(format!("_Bind values that are not shown here: {}._", hold.params.len()));
     }
     lines.push(statement(hold, content));
     if hold.state == HoldState::Pending {
