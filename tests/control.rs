@@ -6,7 +6,7 @@ use std::time::Duration;
 use pgsluice::blast::{Radius, Rows};
 use pgsluice::control::api::{ApproveBody, ReasonBody};
 use pgsluice::control::{BindError, Client, ClientError, SOCKET_NAME, Server, State};
-use pgsluice::gate::{Approve, Approver, Decision, Gate, HoldRequest, HoldState, Options, Origin, Ticket};
+use pgsluice::gate::{Approve, Approver, Decision, Gate, HoldRequest, HoldState, Options, Origin, Ticket, Wait};
 use pgsluice::policy::{Identity, IdentityKind};
 use pgsluice::sql::risk::Risk;
 use tempfile::TempDir;
@@ -58,6 +58,7 @@ fn request(identity: &str) -> HoldRequest {
         in_transaction: false,
         search_path: None,
         expiry_cap: None,
+        wait: Wait::Inline,
         digest: [0; 32],
     }
 }

@@ -28,6 +28,7 @@ mod review;
 mod session_state;
 mod startup;
 mod support;
+mod tickets;
 mod upstreams;
 mod webhook;
 

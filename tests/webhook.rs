@@ -229,6 +229,7 @@ fn request() -> HoldRequest {
         in_transaction: false,
         search_path: None,
         expiry_cap: None,
+        wait: pgsluice::gate::Wait::Inline,
         digest: [0; 32],
     }
 }

@@ -165,6 +165,7 @@ async fn run_until_stopped(
     // Sessions answer a stop by ending; a receiver always lives in this function's tasks.
     let _ = stop.send(true);
     let _ = accepting.await;
+    shared.gate.close("the proxy stopped");
     control.abort();
     if let Some(remote) = remote {
         remote.abort();

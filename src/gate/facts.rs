@@ -8,7 +8,7 @@ use std::fmt::Write;
 use jiff::{Timestamp, Unit};
 
 use super::view::{ActionView, ApprovalView, RiskView};
-use super::{HoldState, HoldView};
+use super::{HoldState, HoldView, Wait};
 use crate::blast::radius::{TouchedRelation, TriggerEffects, Via};
 use crate::blast::{Basis, Radius, Rows};
 use crate::text::Untrusted;
@@ -55,6 +55,8 @@ pub enum About {
     Policy,
     /// That it is in one.
     Transaction,
+    /// That its client does not wait.
+    Ticket,
     /// How many rows.
     Radius,
     /// A relation in the radius.
@@ -97,6 +99,7 @@ impl About {
             Self::Why => "why",
             Self::Policy => "policy",
             Self::Transaction => "transaction",
+            Self::Ticket => "ticket",
             Self::Radius => "radius",
             Self::Touches => "touches",
             Self::Trigger => "trigger",
@@ -128,6 +131,7 @@ impl About {
             Self::Why => "Why it waits",
             Self::Policy => "Policy",
             Self::Transaction => "Transaction",
+            Self::Ticket => "Ticket",
             Self::Radius => "Blast radius",
             Self::Touches => "Touches",
             Self::Trigger => "Trigger",
@@ -167,6 +171,10 @@ pub fn facts(hold: &HoldView) -> Vec<Fact> {
     facts.add(About::Policy, Untrusted::line(&hold.verdict_policy));
     if hold.in_transaction {
         facts.add(About::Transaction, "inside one: its locks are kept while it waits");
+    }
+    if hold.wait == Wait::Ticket {
+        let what = "its client does not wait: once approved, the same statement passes once, until it expires";
+        facts.add(About::Ticket, what);
     }
     match &hold.radius {
         Some(radius) => facts.radius(radius),
@@ -391,9 +399,9 @@ mod tests {
     use crate::gate::view::sample;
 
     /// Values that some field takes in place of another: the words of the enums, and any text.
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 14] = [
         "changed", "approved", "drop", "low", "medium", "exact", "planner", "cascade", "trigger", "known", "h-2222",
-        "ci", "pending",
+        "ci", "pending", "inline",
     ];
 
     /// The places of all single values of a document.

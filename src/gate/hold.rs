@@ -47,8 +47,51 @@ pub struct HoldRequest {
     pub search_path: Option<Vec<String>>,
     /// Expire sooner than usual, e.g. below `idle_in_transaction_session_timeout`.
     pub expiry_cap: Option<Duration>,
-    /// SHA-256 of bytes, values, session, identity, database and search path.
+    /// Whether the client waits.
+    pub wait: Wait,
+    /// SHA-256 of what an approval is bound to: bytes, values, identity, database, search path and, where the client
+    /// waits, the session. Of a ticket it says which statement may use the approval.
     pub digest: [u8; 32],
+}
+
+/// Whether the client of a held statement waits for the decision: `SET pgsluice.wait`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wait {
+    /// It waits, in flight.
+    #[default]
+    Inline,
+    /// It was refused at once. Once approved, the same statement passes once.
+    Ticket,
+}
+
+impl Wait {
+    /// The contract's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inline => "inline",
+            Self::Ticket => "ticket",
+        }
+    }
+}
+
+/// A text names no way to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is inline or ticket")]
+pub struct NoWait;
+
+impl std::str::FromStr for Wait {
+    type Err = NoWait;
+
+    /// Reads the value of `pgsluice.wait`, in any case as Postgres reads the values of its own enumerations.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "inline" => Ok(Self::Inline),
+            "ticket" => Ok(Self::Ticket),
+            _ => Err(NoWait),
+        }
+    }
 }
 
 impl HoldRequest {

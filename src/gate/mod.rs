@@ -12,10 +12,15 @@
 //! approved -> failed     the session went away before it took the approval
 //! ```
 //!
+//! A client that does not wait has a ticket instead ([`Gate::claim`]): refused at once, it comes back with the same
+//! statement. Its hold goes on from `approved` as well: to `expired` when it does not come in time, to `denied` or
+//! `withdrawn` when somebody takes the approval back before it is used.
+//!
 //! What is approved is bound by [`HoldRequest::digest`] to bytes, values, session, identity, database and search
-//! path, and by [`HoldView::digest`] to the blast radius shown as well. Nothing is kept over a restart: a hold
-//! is a statement in flight, and dies with its connection.
+//! path (of a ticket not to the session), and by [`HoldView::digest`] to the blast radius shown as well. Nothing is
+//! kept over a restart: a hold is a statement in flight, and dies with its connection, a ticket with the proxy.
 
+mod claim;
 pub mod confirm;
 pub mod facts;
 pub mod hold;
@@ -33,8 +38,9 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, watch as cell};
 use tokio::time::Instant;
 
+pub use claim::{Claim, Opening, TakenApproval};
 pub use confirm::Confirmation;
-pub use hold::{Approval, Ended, Hold, HoldRequest, HoldState, RadiusState};
+pub use hold::{Approval, Ended, Hold, HoldRequest, HoldState, NoWait, RadiusState, Wait};
 pub use id::HoldId;
 pub use refused::Refused;
 pub use ticket::{Decision, End, Ticket};
@@ -42,7 +48,7 @@ pub use view::HoldView;
 pub use watch::{Watch, WatchEvent};
 
 use crate::blast::Radius;
-use pool::{Live, Pool};
+use pool::{Kept, Live, Pool};
 
 /// How many changes a watcher may lag behind before it is told everything anew.
 const WATCH_CAPACITY: usize = 256;
@@ -68,6 +74,9 @@ pub struct Options {
     pub approvers: Vec<String>,
     /// Names that stand for no person, so that nobody counts as the requester by them.
     pub shared_roles: Vec<String>,
+    /// Tickets of one identity that wait at the same time: who does not wait could open any number of holds, and
+    /// leave no room for others.
+    pub tickets_max_per_identity: usize,
 }
 
 impl Default for Options {
@@ -82,6 +91,7 @@ impl Default for Options {
             radius_patience: Duration::from_secs(10),
             approvers: Vec::new(),
             shared_roles: vec!["postgres".to_owned()],
+            tickets_max_per_identity: 32,
         }
     }
 }
@@ -166,6 +176,14 @@ pub enum GateFull {
     /// What waits is too large.
     #[error("what waits for approval would be larger than {0} bytes")]
     Bytes(usize),
+    /// Too many tickets of one identity wait.
+    #[error("{limit} tickets of {identity} wait for approval already, which is the limit")]
+    Tickets {
+        /// The identity's name.
+        identity: String,
+        /// How many may wait.
+        limit: usize,
+    },
     /// The audit log cannot write it down.
     #[error("the audit log cannot record it: {0}")]
     Unrecorded(#[from] Unrecorded),
@@ -182,6 +200,13 @@ struct Inner {
     recorder: Recorder,
     pool: Mutex<Pool>,
     changes: broadcast::Sender<Arc<Hold>>,
+}
+
+/// A hold that was just opened.
+struct Opened {
+    hold: Arc<Hold>,
+    expires: Instant,
+    decided: cell::Receiver<Option<Decision>>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -204,11 +229,15 @@ impl Gate {
     ///
     /// There is no room for one more, or the audit log cannot record it.
     pub fn submit(&self, request: HoldRequest) -> Result<Ticket, GateFull> {
+        let Opened { hold, expires, decided } = self.open(&mut self.pool(), request)?;
+        Ok(Ticket::new(self.clone(), hold.id.clone(), hold.expires_at, expires, decided))
+    }
+
+    fn open(&self, pool: &mut Pool, request: HoldRequest) -> Result<Opened, GateFull> {
         let options = &self.inner.options;
         let usual = if request.in_transaction { options.expiry_in_transaction } else { options.expiry };
         let expiry = request.expiry_cap.map_or(usual, |cap| cap.min(usual));
         let now = Timestamp::now();
-        let mut pool = self.pool();
         let bytes = request.bytes();
         if pool.live_count() >= options.live_max {
             return Err(GateFull::Count(options.live_max));
@@ -216,9 +245,8 @@ impl Gate {
         if pool.live_bytes().saturating_add(bytes) > options.live_bytes_max {
             return Err(GateFull::Bytes(options.live_bytes_max));
         }
-        let id = pool.unused_id();
         let hold = Arc::new(Hold {
-            id: id.clone(),
+            id: pool.unused_id(),
             needs: request.needs.max(1),
             request: Arc::new(request),
             radius: RadiusState::Computing,
@@ -233,8 +261,7 @@ impl Gate {
         let expires = Instant::now() + expiry;
         pool.insert(Live { hold: Arc::clone(&hold), decide, submitted: Instant::now(), expires, bytes });
         self.changed(&hold);
-        drop(pool);
-        Ok(Ticket::new(self.clone(), id, hold.expires_at, expires, decided))
+        Ok(Opened { hold, expires, decided })
     }
 
     /// Says what the blast radius is; `None` where none can be computed.
@@ -338,7 +365,7 @@ impl Gate {
         self.end(&mut pool, id, HoldState::Approved, ended, decision).ok_or_else(|| Refused::Unknown(id.clone()))
     }
 
-    /// Denies: the statement never runs.
+    /// Denies: the statement never runs. A ticket that was approved and not used is denied after all.
     ///
     /// # Errors
     ///
@@ -346,8 +373,14 @@ impl Gate {
     pub fn deny(&self, id: &HoldId, by: &Approver, reason: Option<String>) -> Result<Arc<Hold>, Refused> {
         let mut pool = self.pool();
         self.expire_overdue(&mut pool);
-        pool.pending(id)?;
         self.may_decide(by)?;
+        if let Some(kept) = pool.take_unused_approval(id) {
+            let ended = Ended::by(by, reason);
+            let hold = self.end_decided(&mut pool, &kept.hold, HoldState::Denied, ended);
+            self.keep_decided(&mut pool, Kept { hold: Arc::clone(&hold), ..kept });
+            return Ok(hold);
+        }
+        pool.pending(id)?;
         let decision = Decision::Denied {
             by: by.name.clone(),
             reason: reason.clone().unwrap_or_else(|| "no reason given".into()),
@@ -364,11 +397,14 @@ impl Gate {
     pub fn withdraw(&self, id: &HoldId, by: &Approver, reason: Option<String>) -> Result<Arc<Hold>, Refused> {
         let mut pool = self.pool();
         self.expire_overdue(&mut pool);
-        pool.pending(id)?;
-        if by.origin != Origin::Local {
+        if matches!(by.origin, Origin::Remote { .. }) {
             self.may_decide(by)?;
         }
         let ended = Ended::by(by, reason);
+        if let Some(kept) = pool.take_unused_approval(id) {
+            return Ok(self.end_decided(&mut pool, &kept.hold, HoldState::Withdrawn, ended));
+        }
+        pool.pending(id)?;
         let decision = Decision::Withdrawn { by: by.name.clone() };
         self.end(&mut pool, id, HoldState::Withdrawn, ended, decision).ok_or_else(|| Refused::Unknown(id.clone()))
     }
@@ -408,8 +444,12 @@ impl Gate {
     }
 
     fn expire_overdue(&self, pool: &mut Pool) {
-        for id in pool.overdue(Instant::now()) {
+        let now = Instant::now();
+        for id in pool.overdue(now) {
             self.expire(pool, &id);
+        }
+        for kept in pool.take_overdue_decided(now) {
+            self.decided_is_over(pool, &kept, "its time was up");
         }
     }
 
@@ -427,7 +467,7 @@ impl Gate {
         ended: Ended,
         decision: Decision,
     ) -> Option<Arc<Hold>> {
-        let Live { mut hold, decide, .. } = pool.remove(id)?;
+        let Live { mut hold, decide, expires, bytes, .. } = pool.remove(id)?;
         let changed = Arc::make_mut(&mut hold);
         changed.state = state;
         changed.ended = Some(ended);
@@ -435,6 +475,10 @@ impl Gate {
         // is in the log already.
         let _ = (self.inner.recorder)(GateEvent::Ended(Arc::clone(&hold)));
         pool.remember(Arc::clone(&hold), &self.inner.options);
+        if hold.request.wait == Wait::Ticket && matches!(state, HoldState::Approved | HoldState::Denied) {
+            let max_rows = hold.approvals.iter().filter_map(|approval| approval.max_rows).min();
+            self.keep_decided(pool, Kept { hold: Arc::clone(&hold), max_rows, expires, bytes });
+        }
         decide.send_replace(Some(decision));
         self.changed(&hold);
         Some(hold)

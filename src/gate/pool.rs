@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch as cell;
 use tokio::time::Instant;
 
-use super::hold::{Ended, Hold, HoldState};
+use super::hold::{Ended, Hold, HoldState, Wait};
 use super::refused::Refused;
 use super::ticket::Decision;
 use super::{HoldId, Options};
@@ -29,6 +29,20 @@ pub(super) struct Pool {
     /// In the order they ended.
     recent: VecDeque<Recent>,
     recent_bytes: usize,
+    /// The tickets that wait, by what may use their approval.
+    pending_tickets: HashMap<[u8; 32], HoldId>,
+    /// The tickets that are decided, until their time is up.
+    decided_tickets: HashMap<[u8; 32], Kept>,
+    decided_bytes: usize,
+}
+
+/// A ticket that is decided, for the client to come back to.
+pub(super) struct Kept {
+    pub(super) hold: Arc<Hold>,
+    /// More rows than this are not approved.
+    pub(super) max_rows: Option<u64>,
+    pub(super) expires: Instant,
+    pub(super) bytes: usize,
 }
 
 struct Recent {
@@ -65,12 +79,18 @@ impl Pool {
 
     pub(super) fn insert(&mut self, live: Live) {
         self.live_bytes += live.bytes;
+        if live.hold.request.wait == Wait::Ticket {
+            self.pending_tickets.insert(live.hold.request.digest, live.hold.id.clone());
+        }
         self.live.insert(live.hold.id.clone(), live);
     }
 
     pub(super) fn remove(&mut self, id: &HoldId) -> Option<Live> {
         let live = self.live.remove(id)?;
         self.live_bytes -= live.bytes;
+        if live.hold.request.wait == Wait::Ticket {
+            self.pending_tickets.remove(&live.hold.request.digest);
+        }
         Some(live)
     }
 
@@ -114,6 +134,75 @@ impl Pool {
             let Some(oldest) = self.recent.pop_front() else { break };
             self.recent_bytes -= oldest.bytes;
         }
+    }
+
+    /// Replaces what is remembered of a hold, if it still is.
+    pub(super) fn remember_anew(&mut self, hold: &Arc<Hold>) {
+        if let Some(recent) = self.recent.iter_mut().rev().find(|recent| recent.hold.id == hold.id) {
+            recent.hold = Arc::clone(hold);
+        }
+    }
+
+    // Tickets
+
+    /// The ticket that waits for this statement.
+    pub(super) fn pending_ticket(&self, digest: &[u8; 32]) -> Option<Arc<Hold>> {
+        let id = self.pending_tickets.get(digest)?;
+        self.live.get(id).map(|live| Arc::clone(&live.hold))
+    }
+
+    pub(super) fn pending_tickets(&self) -> Vec<HoldId> {
+        self.pending_tickets.values().cloned().collect()
+    }
+
+    /// How many tickets of an identity wait.
+    pub(super) fn tickets_of(&self, identity: &str) -> usize {
+        let live = self.pending_tickets.values().filter_map(|id| self.live.get(id));
+        live.filter(|live| live.hold.request.identity.name == identity).count()
+    }
+
+    pub(super) fn decided_ticket(&self, digest: &[u8; 32]) -> Option<&Kept> {
+        self.decided_tickets.get(digest)
+    }
+
+    pub(super) fn take_decided(&mut self, digest: &[u8; 32]) -> Option<Kept> {
+        let kept = self.decided_tickets.remove(digest)?;
+        self.decided_bytes -= kept.bytes;
+        Some(kept)
+    }
+
+    /// An approval that was not used yet.
+    pub(super) fn take_unused_approval(&mut self, id: &HoldId) -> Option<Kept> {
+        let unused = |kept: &&Kept| kept.hold.id == *id && kept.hold.state == HoldState::Approved;
+        let digest = self.decided_tickets.values().find(unused)?.hold.request.digest;
+        self.take_decided(&digest)
+    }
+
+    pub(super) fn take_all_decided(&mut self) -> Vec<Kept> {
+        self.decided_bytes = 0;
+        self.decided_tickets.drain().map(|(_, kept)| kept).collect()
+    }
+
+    pub(super) fn take_overdue_decided(&mut self, now: Instant) -> Vec<Kept> {
+        let overdue = self.decided_tickets.values().filter(|kept| kept.expires <= now);
+        let digests: Vec<_> = overdue.map(|kept| kept.hold.request.digest).collect();
+        digests.iter().filter_map(|digest| self.take_decided(digest)).collect()
+    }
+
+    /// Keeps a decided ticket, and gives back those that have to go for it: the next to expire first.
+    pub(super) fn keep(&mut self, kept: Kept, options: &Options) -> Vec<Kept> {
+        self.decided_bytes += kept.bytes;
+        let mut dropped: Vec<Kept> = Vec::new();
+        if let Some(previous) = self.decided_tickets.insert(kept.hold.request.digest, kept) {
+            self.decided_bytes -= previous.bytes;
+            dropped.push(previous);
+        }
+        while self.decided_tickets.len() > options.live_max || self.decided_bytes > options.live_bytes_max {
+            let next = self.decided_tickets.values().min_by_key(|kept| kept.expires);
+            let Some(digest) = next.map(|kept| kept.hold.request.digest) else { break };
+            dropped.extend(self.take_decided(&digest));
+        }
+        dropped
     }
 
     /// Notes that the session has its approval.

@@ -6,7 +6,7 @@ use crate::policy::{Identity, IdentityKind};
 use crate::sql::risk::Risk;
 use crate::sql::{Action, Effect, Object, ObjectKind};
 
-fn request() -> HoldRequest {
+pub(super) fn request() -> HoldRequest {
     HoldRequest {
         sql: "DELETE FROM orders".into(),
         params: vec!["17::int4".to_owned()],
@@ -24,11 +24,12 @@ fn request() -> HoldRequest {
         in_transaction: false,
         search_path: Some(vec!["public".to_owned()]),
         expiry_cap: None,
+        wait: Wait::Inline,
         digest: [7; 32],
     }
 }
 
-fn radius(rows: u64) -> Radius {
+pub(super) fn radius(rows: u64) -> Radius {
     Radius {
         rows: Rows::planner(rows),
         relations: Vec::new(),
@@ -38,7 +39,7 @@ fn radius(rows: u64) -> Radius {
     }
 }
 
-fn by(name: &str) -> Approver {
+pub(super) fn by(name: &str) -> Approver {
     Approver::local(name)
 }
 
@@ -46,7 +47,7 @@ fn nobody_records() -> Recorder {
     Arc::new(|_| Ok(()))
 }
 
-fn gate() -> Gate {
+pub(super) fn gate() -> Gate {
     Gate::new(Options::default(), nobody_records())
 }
 
@@ -375,6 +376,7 @@ async fn a_hold_reads_as_the_contract_says() {
         "needs",
         "approvals",
         "in_transaction",
+        "wait",
     ] {
         assert!(json.get(key).is_some(), "{key}");
     }

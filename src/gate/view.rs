@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::HoldId;
-use super::hold::{Hold, HoldState, RadiusState};
+use super::hold::{Hold, HoldState, RadiusState, Wait};
 use crate::blast::Radius;
 use crate::policy::IdentityKind;
 use crate::sql::risk::radius::assess_reach;
@@ -65,6 +65,8 @@ pub struct HoldView {
     pub approvals: Vec<ApprovalView>,
     /// Whether it keeps a transaction's locks.
     pub in_transaction: bool,
+    /// Whether the client waits, or was refused and comes back.
+    pub wait: Wait,
     /// Where its names resolve.
     pub search_path: Option<Vec<String>>,
     /// SHA-256 of all that an approval is bound to, in hex.
@@ -200,6 +202,7 @@ impl From<&Hold> for HoldView {
                 })
                 .collect(),
             in_transaction: request.in_transaction,
+            wait: request.wait,
             search_path: request.search_path.clone(),
             digest: digest(hold),
             ended: hold.ended.as_ref().map(|ended| EndedView {
@@ -323,6 +326,7 @@ pub(crate) mod sample {
                 remote: Some("192.0.2.7:4000".to_owned()),
             }],
             in_transaction: true,
+            wait: Wait::Ticket,
             search_path: Some(vec!["app".to_owned(), "public".to_owned()]),
             digest: "00ff".repeat(16),
             ended: Some(EndedView {

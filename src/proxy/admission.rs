@@ -1,5 +1,5 @@
-//! What happens between the decision on a statement and its way upstream, where that takes time: a hold, and
-//! the record of the intent that has to be durable first.
+//! What happens between the decision on a statement and its way upstream, where that takes time: a hold, the use of
+//! a ticket, and the record of the intent that has to be durable first.
 //!
 //! One future does all of it and owns all it needs; the session polls it, relays what it has to say to the client,
 //! and drops it (which withdraws the hold) when the client is gone. Only its result lets the statement go.
@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use crate::audit::Record;
 use crate::blast::{Basis, Radius, Rows};
 use crate::catalog::RadiusRequest;
-use crate::gate::{self, End, HoldRequest, Ticket};
+use crate::gate::{self, Claim, End, HoldRequest, Opening, Ticket};
 
 /// How many notices wait for a client that does not read. Beyond that they are dropped: the hold itself is not
 /// lost by it.
@@ -39,6 +39,7 @@ pub(super) enum Admission {
 }
 
 /// What a hold is made of.
+#[derive(Clone)]
 pub(super) struct Held {
     /// What the approver is shown, and what the approval is bound to.
     pub(super) request: HoldRequest,
@@ -104,6 +105,51 @@ pub(super) fn hold(shared: Arc<Shared>, held: Held, record: Box<Record>) -> Unde
     Underway { future, notices, end: Some(end), purpose: Purpose::Person }
 }
 
+/// Lets the statement go if it was approved before; refuses it at once if not. The client does not wait.
+pub(super) fn ticket(shared: Arc<Shared>, held: Held, record: Box<Record>) -> Underway {
+    let (_, notices) = mpsc::channel(1);
+    Underway { future: Box::pin(claim(shared, held, record)), notices, end: None, purpose: Purpose::Log }
+}
+
+async fn claim(shared: Arc<Shared>, mut held: Held, mut record: Box<Record>) -> Admission {
+    for _ in 0..MOST_ROUNDS {
+        let taken = match shared.gate.claim(held.request.clone()) {
+            Ok(Claim::Approved(taken)) => taken,
+            Ok(Claim::Denied(hold)) => return Admission::Refused(Refusal::ticket_denied(&hold)),
+            Ok(Claim::Held { hold, opening }) => {
+                if opening == Opening::New {
+                    tokio::spawn(measure(Arc::clone(&shared), hold.id.clone(), held));
+                }
+                return Admission::Refused(Refusal::ticket(&hold));
+            }
+            Err(error) => return Admission::Refused(Refusal::gate_full(&error.to_string())),
+        };
+        match grown(&shared, &held, taken.radius(), taken.max_rows()).await {
+            None => {
+                record.verdict = Some("approved".into());
+                record.hold = Some(taken.id().to_string().into());
+                let admission = durable(&shared, record).await;
+                match &admission {
+                    Admission::Granted { .. } => taken.used(),
+                    Admission::Refused(refusal) => taken.failed(&refusal.message),
+                }
+                return admission;
+            }
+            Some(growth) => {
+                taken.failed(&growth);
+                held.request.reasons.insert(0, growth);
+            }
+        }
+    }
+    Admission::Refused(Refusal::keeps_growing())
+}
+
+/// Computes the radius of a ticket's statement, whose session has been answered by then.
+async fn measure(shared: Arc<Shared>, id: gate::HoldId, held: Held) {
+    let radius = radius(&shared, &held).await;
+    shared.gate.attach_radius(&id, radius);
+}
+
 async fn durable(shared: &Shared, mut record: Box<Record>) -> Admission {
     record.time = jiff::Timestamp::now();
     match shared.log.append_durable((*record).clone()).await {
@@ -136,7 +182,7 @@ async fn wait_for_person(
         };
         let id = ticket.id().to_string();
         match decision {
-            gate::Decision::Approved { max_rows, .. } => match round.grown(shown.as_ref(), max_rows).await {
+            gate::Decision::Approved { max_rows, .. } => match grown(&shared, &held, shown.as_ref(), max_rows).await {
                 None => {
                     record.verdict = Some("approved".into());
                     record.hold = Some(id.as_str().into());
@@ -174,7 +220,7 @@ impl Round<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.notify(ticket);
         let id = ticket.id().clone();
-        let mut radius = std::pin::pin!(self.radius());
+        let mut radius = std::pin::pin!(radius(self.shared, self.held));
         let mut shown = None;
         let mut computing = true;
         loop {
@@ -189,39 +235,6 @@ impl Round<'_> {
                 }
                 _ = ticks.tick() => self.notify(ticket),
             }
-        }
-    }
-
-    async fn radius(&self) -> Option<Radius> {
-        let mut sum: Option<Radius> = None;
-        for request in &self.held.radius {
-            let radius = self.shared.catalog.radius(request).await;
-            sum = Some(match sum {
-                Some(sum) => together(sum, radius),
-                None => radius,
-            });
-        }
-        sum
-    }
-
-    /// Why the statement may no longer run on this approval: it would touch more than was shown, or allowed.
-    async fn grown(&self, shown: Option<&Radius>, max_rows: Option<u64>) -> Option<String> {
-        let shown_rows = shown.and_then(|radius| radius.rows.value);
-        let now = self.radius().await?.rows.value;
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a bound on an estimate"
-        )]
-        let bound = max_rows.or_else(|| shown_rows.map(|rows| (rows as f64 * ESTIMATE_SLACK).ceil() as u64))?;
-        match now {
-            Some(now) if now <= bound => None,
-            Some(now) => Some(format!("approved for up to {bound} rows, but by now it would touch {now}")),
-            None if max_rows.is_some() || shown_rows.is_some() => {
-                Some(format!("approved for up to {bound} rows, but by now that number cannot be told"))
-            }
-            None => None,
         }
     }
 
@@ -243,6 +256,39 @@ impl Round<'_> {
     }
 }
 
+async fn radius(shared: &Shared, held: &Held) -> Option<Radius> {
+    let mut sum: Option<Radius> = None;
+    for request in &held.radius {
+        let radius = shared.catalog.radius(request).await;
+        sum = Some(match sum {
+            Some(sum) => together(sum, radius),
+            None => radius,
+        });
+    }
+    sum
+}
+
+/// Why the statement may no longer run on this approval: it would touch more than was shown, or allowed.
+async fn grown(shared: &Shared, held: &Held, shown: Option<&Radius>, max_rows: Option<u64>) -> Option<String> {
+    let shown_rows = shown.and_then(|radius| radius.rows.value);
+    let now = radius(shared, held).await?.rows.value;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a bound on an estimate"
+    )]
+    let bound = max_rows.or_else(|| shown_rows.map(|rows| (rows as f64 * ESTIMATE_SLACK).ceil() as u64))?;
+    match now {
+        Some(now) if now <= bound => None,
+        Some(now) => Some(format!("approved for up to {bound} rows, but by now it would touch {now}")),
+        None if max_rows.is_some() || shown_rows.is_some() => {
+            Some(format!("approved for up to {bound} rows, but by now that number cannot be told"))
+        }
+        None => None,
+    }
+}
+
 /// The radius of two statements of one message.
 fn together(mut first: Radius, second: Radius) -> Radius {
     first.rows = match (first.rows.value, second.rows.value) {
@@ -260,7 +306,7 @@ fn together(mut first: Radius, second: Radius) -> Radius {
 }
 
 /// `14 min 20 s`.
-fn in_words(duration: Duration) -> String {
+pub(super) fn in_words(duration: Duration) -> String {
     match (duration.as_secs() / 60, duration.as_secs() % 60) {
         (0, seconds) => format!("{seconds} s"),
         (minutes, 0) => format!("{minutes} min"),

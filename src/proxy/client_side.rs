@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::admission::{self, Admission};
-use super::decide::{DataNature, Decision, Sequel, TransactionNature, judge_effect, judge_unknown};
+use super::decide::{DataNature, Decision, OwnSetting, Sequel, TransactionNature, judge_effect, judge_unknown};
 use super::held;
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::pending::{Pending, Reply, Unit, Written};
@@ -15,6 +15,7 @@ use super::refusal::{Planted, Refusal};
 use super::session::{Asked, CopyState, Meaning, Session, Skipping, Stage};
 use super::time_limits::Sent;
 use crate::audit::{Record, RecordKind};
+use crate::gate::{NoWait, Wait};
 use crate::policy::Outcome;
 use crate::sql::{Action, Effect, Object, ObjectKind, SessionChange};
 use crate::wire::backend::TransactionStatus;
@@ -42,6 +43,8 @@ pub(super) struct Passage<'a> {
     pub(super) bind: Option<&'a [u8]>,
     /// The types of the values, as far as known.
     pub(super) types: &'a [u32],
+    /// The types that the client declared, zeros where it left them to the server.
+    pub(super) declared_types: &'a [u32],
 }
 
 /// The message that carries a statement.
@@ -163,11 +166,11 @@ impl Session {
                 FrontendTag::FunctionCall => Carrier::FunctionCall,
                 _ => Carrier::Bind { portal: b"" },
             };
-            let passage = Passage { carrier, sql: None, bind: None, types: &[] };
+            let passage = Passage { carrier, sql: None, bind: None, types: &[], declared_types: &[] };
             return Some(self.pass(&passage, &decision));
         }
         let carrier = if tag == FrontendTag::Query { Carrier::Query } else { Carrier::Bind { portal: b"" } };
-        let passage = Passage { carrier, sql: None, bind: None, types: &[] };
+        let passage = Passage { carrier, sql: None, bind: None, types: &[], declared_types: &[] };
         Some(self.refuse(&passage, &decision, Refusal::too_long(header.total(), limit)))
     }
 
@@ -241,20 +244,21 @@ impl Session {
 
     fn query(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
         let sql = Query::decode(body)?.sql;
-        let passage = Passage { carrier: Carrier::Query, sql: Some(sql), bind: None, types: &[] };
+        let passage = Passage { carrier: Carrier::Query, sql: Some(sql), bind: None, types: &[], declared_types: &[] };
         if let Some(step) = self.after_wait(&passage) {
             return Ok(step);
         }
         let Some(decision) = self.decision_on(sql) else {
             return Ok(Step::Wait);
         };
-        if let Some((name, value)) = decision.own_setting() {
-            return Ok(match self.own_setting(name, value) {
+        Ok(match decision.own_setting() {
+            OwnSetting::None => self.rule(&passage, &decision),
+            OwnSetting::Among { name } => self.refuse(&passage, &decision, Refusal::own_setting(name)),
+            OwnSetting::Alone { name, value } => match self.own_setting(name, value) {
                 Ok(()) => self.say_set_ourselves(&decision),
-                Err(refusal) => self.refuse(&passage, &decision, refusal),
-            });
-        }
-        Ok(self.rule(&passage, &decision))
+                Err(NoWait) => self.refuse(&passage, &decision, Refusal::own_setting(name)),
+            },
+        })
     }
 
     /// Waits with the message at the head until the server has answered everything. In the middle of a batch it answers
@@ -281,7 +285,7 @@ impl Session {
         let Some(decision) = self.decision_on(message.sql) else {
             return Ok(Step::Wait);
         };
-        let own = decision.own_setting().is_some();
+        let own = matches!(decision.own_setting(), OwnSetting::Alone { .. });
         let prepared = Arc::new(Prepared {
             text: message.sql.into(),
             parameter_types: message.parameter_types.iter().collect::<Vec<_>>().into(),
@@ -309,8 +313,15 @@ impl Session {
         };
         let sql = prepared.as_ref().map(|prepared| Arc::clone(&prepared.text));
         let types = prepared.as_ref().map(|prepared| prepared.types().to_vec()).unwrap_or_default();
-        let passage =
-            Passage { carrier: Carrier::Bind { portal }, sql: sql.as_deref(), bind: Some(body), types: &types };
+        let known = prepared.clone();
+        let declared = known.as_ref().map(|prepared| &*prepared.parameter_types).unwrap_or_default();
+        let passage = Passage {
+            carrier: Carrier::Bind { portal },
+            sql: sql.as_deref(),
+            bind: Some(body),
+            types: &types,
+            declared_types: declared,
+        };
         let state = match self.after_wait(&passage) {
             Some(Step::Forward) => PortalState::Approved,
             Some(step) => return Ok(step),
@@ -400,7 +411,13 @@ impl Session {
             return Ok(Step::Wait);
         }
         let Some(portal) = self.portals.find(name).cloned() else {
-            let passage = Passage { carrier: Carrier::Execute { portal: name }, sql: None, bind: None, types: &[] };
+            let passage = Passage {
+                carrier: Carrier::Execute { portal: name },
+                sql: None,
+                bind: None,
+                types: &[],
+                declared_types: &[],
+            };
             if let Some(step) = self.after_wait(&passage) {
                 return Ok(step);
             }
@@ -414,17 +431,18 @@ impl Session {
             sql: portal.prepared.as_ref().map(|prepared| &*prepared.text),
             bind: portal.bind.as_deref(),
             types: &types,
+            declared_types: portal.prepared.as_ref().map(|prepared| &*prepared.parameter_types).unwrap_or_default(),
         };
         if let Some(step) = self.after_wait(&passage) {
             return Ok(step);
         }
-        if let Some((name, value)) = portal.decision.own_setting() {
+        if let OwnSetting::Alone { name, value } = portal.decision.own_setting() {
             return Ok(match self.own_setting(name, value) {
                 Ok(()) => {
                     self.push_own_set(&portal.decision, Pending::Execute);
                     Step::Forward
                 }
-                Err(refusal) => self.refuse(&passage, &portal.decision, refusal),
+                Err(NoWait) => self.refuse(&passage, &portal.decision, Refusal::own_setting(name)),
             });
         }
         Ok(match portal.state {
@@ -461,7 +479,8 @@ impl Session {
 
     fn function_call(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
         let message = FunctionCall::decode(body)?;
-        let passage = Passage { carrier: Carrier::FunctionCall, sql: None, bind: None, types: &[] };
+        let passage =
+            Passage { carrier: Carrier::FunctionCall, sql: None, bind: None, types: &[], declared_types: &[] };
         if let Some(step) = self.after_wait(&passage) {
             return Ok(step);
         }
@@ -515,9 +534,21 @@ impl Session {
                     self.stage = Stage::Quieting;
                     return Step::Wait;
                 }
-                let held = held::hold_of(self, passage, decision, needs);
-                let record = self.intent(passage, decision);
-                let underway = admission::hold(Arc::clone(&self.shared), held, record);
+                let shared = Arc::clone(&self.shared);
+                let underway = match self.own.wait {
+                    Wait::Inline => {
+                        let held = held::hold_of(self, passage, decision, needs);
+                        admission::hold(shared, held, self.intent(passage, decision))
+                    }
+                    Wait::Ticket => match held::ticket_of(self, passage, decision, needs) {
+                        Ok(held) => admission::ticket(shared, held, self.intent(passage, decision)),
+                        Err(why) => {
+                            let policy = &decision.verdict.policy;
+                            let refusal = Refusal::no_ticket(why, &decision.all_reasons(), policy);
+                            return self.refuse(passage, decision, refusal);
+                        }
+                    },
+                };
                 self.wait_for(underway, Arc::clone(decision));
                 Step::Wait
             }
@@ -586,7 +617,8 @@ impl Session {
     /// Puts a message in the place of a refused one that the server must reject.
     fn refuse(&mut self, passage: &Passage<'_>, decision: &Decision, refusal: Refusal) -> Step {
         let mut record = self.intent(passage, decision);
-        record.verdict = Some(if refusal.sqlstate == "42501" { "deny".into() } else { "failed".into() });
+        record.verdict = Some(refusal.verdict.into());
+        record.hold = refusal.hold.as_deref().map(Into::into);
         record.sqlstate = Some(refusal.sqlstate.into());
         record.reason = Some(refusal.message.as_str().into());
         self.append(*record);
@@ -629,15 +661,11 @@ impl Session {
     }
 
     /// One of the proxy's own settings.
-    fn own_setting(&mut self, name: &str, value: Option<&str>) -> Result<(), Refusal> {
-        match (name, value) {
-            ("pgsluice.reason", reason) => {
-                self.claimed_reason =
-                    reason.filter(|reason| !reason.is_empty()).map(|reason| reason.chars().take(1_000).collect());
-                Ok(())
-            }
-            ("pgsluice.wait", Some("inline") | None) => Ok(()),
-            _ => Err(Refusal::own_setting(name)),
+    fn own_setting(&mut self, name: &str, value: Option<&str>) -> Result<(), NoWait> {
+        match value {
+            Some(value) => self.own.set(name, value),
+            None if self.own.reset(name, &self.own_at_login) => Ok(()),
+            None => Err(NoWait),
         }
     }
 

@@ -12,8 +12,10 @@ use super::names::Namespace;
 use super::pending::Unanswered;
 use super::pipe::Pipe;
 use super::relay::{self, Ended, Signals};
-use super::session::{Asked, CopyState, Failed, Meaning, Session, SessionIdentity, Skipping, Stage, lexer_settings};
-use super::settings::FollowedSearchPath;
+use super::session::{
+    Asked, CopyState, Failed, Meaning, Role, Session, SessionIdentity, Skipping, Stage, lexer_settings, reported_name,
+};
+use super::settings::{FollowedSearchPath, OwnSettings};
 use super::temporary::TemporaryRelations;
 use super::time_limits::TimeLimits;
 use super::{SessionView, Shared};
@@ -88,14 +90,24 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
     let mut to_client = Pipe::with_bytes(&login.upstream_ahead);
     to_client.insert(&std::mem::take(&mut login.greeting));
     to_client.insert(&std::mem::take(&mut login.ready));
-    let claimed_reason = login.settings.iter().find(|setting| setting.name == "pgsluice.reason");
+    let mut own = OwnSettings::default();
+    for setting in login.settings.iter().filter(|setting| !setting.forwarded) {
+        // What cannot be set so was refused at the door.
+        let _ = own.set(&setting.name, &setting.value);
+    }
+    let sets_role = |name: &str| matches!(name, "role" | "session_authorization");
+    let role = if login.settings.iter().any(|setting| sets_role(&setting.name)) { Role::Unknown } else { Role::Login };
+    let reported = login.parameters.iter().filter_map(|(name, value)| Some((reported_name(name)?, value.clone())));
     Session {
         names: NameContext {
             search_path: search_path.current().clone(),
             role: login.user.clone(),
             ..NameContext::default()
         },
-        claimed_reason: claimed_reason.map(|setting| setting.value.clone()),
+        own_at_login: own.clone(),
+        own,
+        role,
+        reported: reported.collect(),
         time_limits: time_limits(login),
         shared,
         who,

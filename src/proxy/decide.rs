@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::names::{Namespace, Portal, PortalState, Prepared};
 use crate::blast::{self, Facts, NameContext, Resolved};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
+use crate::sql::setting::OWN_PREFIX;
 use crate::sql::{self, Action, Effect, LexerSettings, Object, ObjectKind, SessionChange, Statement};
 
 /// How many canonical texts a session remembers.
@@ -119,15 +120,49 @@ impl Decision {
         reasons
     }
 
-    /// Whether the only thing it does is to change one of the proxy's own settings (`SET pgsluice.reason`).
-    pub(super) fn own_setting(&self) -> Option<(&str, Option<&str>)> {
-        match self.changes.as_slice() {
-            [SessionChange::Set { name: Some(name), value, .. }] if name.starts_with("pgsluice.") => {
-                Some((name, value.as_deref()))
+    /// Whether it changes one of the proxy's own settings (`SET pgsluice.reason`), which the server must not see.
+    pub(super) fn own_setting(&self) -> OwnSetting<'_> {
+        fn own(change: &SessionChange) -> Option<(&str, Option<&str>)> {
+            match change {
+                SessionChange::Set { name: Some(name), value, .. } if name.starts_with(OWN_PREFIX) => {
+                    Some((name, value.as_deref()))
+                }
+                SessionChange::Reset(Some(name)) if name.starts_with(OWN_PREFIX) => Some((name, None)),
+                _ => None,
             }
-            _ => None,
+        }
+        match self.changes.iter().find_map(own) {
+            None => OwnSetting::None,
+            Some((name, value)) if self.parts.len() == 1 && self.changes.len() == 1 => {
+                OwnSetting::Alone { name, value }
+            }
+            Some((name, _)) => OwnSetting::Among { name },
         }
     }
+
+    /// Whether it rests on names of the session: prepared statements, cursors.
+    pub(super) const fn rests_on_names(&self) -> bool {
+        self.rests_on_names
+    }
+}
+
+/// What a message does to the proxy's own settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnSetting<'a> {
+    /// Nothing.
+    None,
+    /// It sets one, and does nothing else; without a value, to what it was at login.
+    Alone {
+        /// Its name.
+        name: &'a str,
+        /// Its value.
+        value: Option<&'a str>,
+    },
+    /// It sets one beside something else. Neither may be left out, so both are.
+    Among {
+        /// Its name.
+        name: &'a str,
+    },
 }
 
 /// What is needed to decide.
@@ -434,7 +469,7 @@ fn sequel(change: &SessionChange) -> Sequel {
 fn is_followed(name: &str) -> bool {
     matches!(name, "search_path" | "standard_conforming_strings" | "client_encoding" | "backslash_quote" | "role")
         || name == "session_authorization"
-        || name.starts_with("pgsluice.")
+        || name.starts_with(OWN_PREFIX)
 }
 
 fn sequel_of_effects(effects: &[Effect]) -> Sequel {

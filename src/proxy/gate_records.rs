@@ -58,6 +58,7 @@ fn held(hold: &Hold) -> Record {
     record.detail = Some(serde_json::json!({
         "needs": hold.needs,
         "in_transaction": hold.request.in_transaction,
+        "wait": hold.request.wait.as_str(),
         "expires_at": hold.expires_at.to_string(),
         "claimed_reason": hold.request.reason,
     }));

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::admission::Held;
-use super::client_side::Passage;
+use super::client_side::{Carrier, Passage};
 use super::decide::Decision;
-use super::session::Session;
+use super::session::{Role, Session};
 use super::values;
 use crate::blast::SearchPath;
 use crate::catalog::RadiusRequest;
-use crate::gate::HoldRequest;
+use crate::gate::{HoldRequest, Wait};
 use crate::sql::risk::{Risk, assess_message};
 use crate::sql::{Action, Effect, SessionChange, Statement};
 use crate::wire::backend::TransactionStatus;
+use crate::wire::frontend::Bind;
 
 /// Of how many statements of one message the radius is computed.
 const MOST_RADII: usize = 16;
@@ -33,7 +34,7 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
         database: session.who.database.to_string(),
         client: session.who.client_address.clone(),
         application_name: session.who.application_name.clone(),
-        reason: session.claimed_reason.clone(),
+        reason: session.own.reason.clone(),
         actions: decision.effects.to_vec(),
         reasons: decision.all_reasons(),
         risk: risk(session, passage, decision),
@@ -45,6 +46,7 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
             SearchPath::Unknown => None,
         },
         expiry_cap: session.hold_cap(),
+        wait: Wait::Inline,
         digest: digest(session, passage),
     };
     Held { request, radius: radius_requests(session, passage, decision) }
@@ -56,6 +58,92 @@ fn risk(session: &Session, passage: &Passage<'_>, decision: &Decision) -> Risk {
         decision.parts.iter().map(|part| (&part.statement, part.resolved.effects.as_slice())).collect();
     let settings = session.lexer.as_ref().copied().unwrap_or_default();
     assess_message(passage.sql.unwrap_or_default(), &settings, &parts, &decision.effects)
+}
+
+/// Describes a statement that has to be approved while its client does not wait; says why not, where what would come
+/// back later cannot be known for the same.
+pub(super) fn ticket_of(
+    session: &Session,
+    passage: &Passage<'_>,
+    decision: &Arc<Decision>,
+    needs: u32,
+) -> Result<Held, &'static str> {
+    let digest = ticket_digest(session, passage, decision)?;
+    let Held { mut request, radius } = hold_of(session, passage, decision, needs);
+    if session.role == Role::Unknown {
+        request.reasons.push("the session may act as another role than the one that logged in".to_owned());
+    }
+    // The refusal ends the transaction, if there is one: no lock is kept, and what comes back is in another one.
+    Ok(Held {
+        request: HoldRequest { wait: Wait::Ticket, in_transaction: false, expiry_cap: None, digest, ..request },
+        radius,
+    })
+}
+
+/// Binds a ticket to everything that makes a statement the same one in another session: its bytes and how they are
+/// read, the values with their types and formats, what all of it does here, who asks, the role, the database, the
+/// search path, and the settings that values are read with. Names of prepared statements and portals are the
+/// driver's, and differ. What rests on something that only this session has cannot be bound to.
+fn ticket_digest(session: &Session, passage: &Passage<'_>, decision: &Decision) -> Result<[u8; 32], &'static str> {
+    let sql = passage.sql.filter(|sql| !sql.is_empty()).ok_or("it comes without its SQL text")?;
+    if decision.rests_on_names() {
+        return Err("it runs what was prepared or opened in this session");
+    }
+    let mut parts = Parts::new("ticket");
+    parts.add(sql);
+    parts.add(format!("{:?}", session.lexer).as_bytes());
+    parts.bound(passage)?;
+    let mut effects: Vec<_> = decision.effects.iter().collect();
+    effects.sort_unstable();
+    parts.add(format!("{effects:?}").as_bytes());
+    for text in [&*session.who.name, &session.who.role, &session.who.database] {
+        parts.add(text.as_bytes());
+    }
+    // Where one of these is not known, what was shown is all that the names may mean, and the effects hold that.
+    parts.add(format!("{:?} {:?}", session.names.search_path, session.role).as_bytes());
+    parts.add(format!("{:?}", session.reported).as_bytes());
+    Ok(parts.hash.finalize().into())
+}
+
+/// A hash of parts, each with its length, so that no two lists of parts are one.
+struct Parts {
+    hash: Sha256,
+}
+
+impl Parts {
+    fn new(what: &str) -> Self {
+        let mut parts = Self { hash: Sha256::new() };
+        parts.add(what.as_bytes());
+        parts
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.hash.update((bytes.len() as u64).to_be_bytes());
+        self.hash.update(bytes);
+    }
+
+    /// The values of a Bind, each with the type that the client declared and its format.
+    fn bound(&mut self, passage: &Passage<'_>) -> Result<(), &'static str> {
+        let Some(body) = passage.bind else {
+            if matches!(passage.carrier, Carrier::Query) {
+                return Ok(());
+            }
+            return Err("its values are not known");
+        };
+        let bind = Bind::decode(body).map_err(|_| "its values are not known")?;
+        self.add(&(bind.values.len() as u64).to_be_bytes());
+        for (index, value) in bind.values.iter().enumerate() {
+            let declared = passage.declared_types.get(index).copied().unwrap_or(0);
+            self.add(&declared.to_be_bytes());
+            self.add(&bind.formats.of(index).unwrap_or(0).to_be_bytes());
+            match value {
+                Some(value) => self.add(value),
+                None => self.add(b"NULL, and no value"),
+            }
+            self.add(&[u8::from(value.is_none())]);
+        }
+        Ok(())
+    }
 }
 
 /// What the radius of a statement, or of the statements of one message, is computed from.
@@ -80,18 +168,14 @@ fn radius_requests(session: &Session, passage: &Passage<'_>, decision: &Decision
 
 /// Binds an approval to these bytes, values, session, identity, database and search path.
 fn digest(session: &Session, passage: &Passage<'_>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_be_bytes());
-        hash.update(bytes);
-    };
-    part(passage.sql.unwrap_or_default());
-    part(passage.bind.unwrap_or_default());
-    part(session.who.id.as_bytes());
-    part(session.who.name.as_bytes());
-    part(session.who.database.as_bytes());
-    part(words(&session.names.search_path).as_bytes());
-    hash.finalize().into()
+    let mut parts = Parts::new("inline");
+    parts.add(passage.sql.unwrap_or_default());
+    parts.add(passage.bind.unwrap_or_default());
+    parts.add(session.who.id.as_bytes());
+    parts.add(session.who.name.as_bytes());
+    parts.add(session.who.database.as_bytes());
+    parts.add(words(&session.names.search_path).as_bytes());
+    parts.hash.finalize().into()
 }
 
 /// A search path as a person writes it.

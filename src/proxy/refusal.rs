@@ -5,6 +5,8 @@
 //! pipelined behind is skipped up to the next Sync by the server's own rule, and the state of the transaction is the
 //! server's own.
 
+use super::admission::in_words;
+use crate::gate::Hold;
 use crate::wire::{Report, encode};
 
 /// What a client is told instead of what it asked for.
@@ -18,11 +20,16 @@ pub(super) struct Refusal {
     pub(super) detail: Option<String>,
     /// What to do instead.
     pub(super) hint: Option<String>,
+    /// The log's word for it: `hold` where a person is still to decide.
+    pub(super) verdict: &'static str,
+    /// The hold that it is about.
+    pub(super) hold: Option<String>,
 }
 
 impl Refusal {
     fn new(sqlstate: &'static str, message: impl Into<String>) -> Self {
-        Self { sqlstate, message: message.into(), detail: None, hint: None }
+        let verdict = if sqlstate == "42501" { "deny" } else { "failed" };
+        Self { sqlstate, message: message.into(), detail: None, hint: None, verdict, hold: None }
     }
 
     fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -48,6 +55,40 @@ impl Refusal {
         Self::new("42501", format!("pgsluice: {id} was denied by {by}"))
             .detail(format!("Reason: {reason}"))
             .hint("Nothing was run. Talk to the approver, or propose something that does less.")
+    }
+
+    /// Nobody has decided, and the client does not wait: `SET pgsluice.wait = 'ticket'`.
+    pub(super) fn ticket(hold: &Hold) -> Self {
+        let (id, request) = (hold.id.to_string(), &hold.request);
+        let refusal = Self::new("42501", format!("pgsluice: held as {id} until a person approves it"))
+            .detail(format!("{} (rule {})", request.reasons.join("; "), request.verdict_policy))
+            .hint(format!(
+                "Nothing was run. pgsluice holds approve {id} --reason '...'   Once it is approved, run the same \
+                 statement again with the same values, within {}: it passes once.",
+                time_left(hold)
+            ));
+        Self { verdict: "hold", hold: Some(id), ..refusal }
+    }
+
+    /// A person said no to a ticket.
+    pub(super) fn ticket_denied(hold: &Hold) -> Self {
+        let id = hold.id.to_string();
+        let ended = hold.ended.as_ref();
+        let by = ended.and_then(|ended| ended.by.as_deref()).unwrap_or("nobody known");
+        let reason = ended.and_then(|ended| ended.reason.as_deref()).unwrap_or("no reason given");
+        let refusal = Self::denied(&id, by, reason).hint(format!(
+            "Nothing was run. The same statement is refused for another {} without asking anybody again: talk to the \
+             approver, or propose something that does less.",
+            time_left(hold)
+        ));
+        Self { hold: Some(id), ..refusal }
+    }
+
+    /// What must be held, cannot be held as a ticket.
+    pub(super) fn no_ticket(why: &str, reasons: &[String], policy: &str) -> Self {
+        Self::new("42501", format!("pgsluice: it has to be approved, and cannot be as a ticket: {why}"))
+            .detail(format!("{} (rule {policy})", reasons.join("; ")))
+            .hint("Send it as one SQL statement of a new session, or wait for the approval: SET pgsluice.wait = 'inline'.")
     }
 
     /// Nobody decided in time.
@@ -111,6 +152,11 @@ impl Refusal {
         report.hint.clone_from(&self.hint);
         report.to_bytes()
     }
+}
+
+fn time_left(hold: &Hold) -> String {
+    let left = hold.expires_at.duration_since(jiff::Timestamp::now());
+    in_words(std::time::Duration::from_secs(u64::try_from(left.as_secs()).unwrap_or(0)))
 }
 
 /// A refusal on its way through the server.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::parameters::{Requester, StartupRules, StartupVerdict, StartupWish};
+use super::settings::OwnSettings;
 use crate::policy::{Carrier, Outcome, Request};
-use crate::sql::{Action, Effect, Object, ObjectKind, setting};
+use crate::sql::setting::{self, OWN_PREFIX};
+use crate::sql::{Action, Effect, Object, ObjectKind};
 
 /// Judges startup packets by the policy in force.
 pub struct PolicyRules {
@@ -52,7 +54,16 @@ impl fmt::Debug for PolicyRules {
 impl StartupRules for PolicyRules {
     fn judge(&self, requester: Requester<'_>, wish: StartupWish<'_>) -> StartupVerdict {
         match wish {
-            StartupWish::Setting { name, .. } if name.starts_with("pgsluice.") => StartupVerdict::Keep,
+            StartupWish::Setting { name, value } if name.starts_with(OWN_PREFIX) => {
+                match OwnSettings::default().set(name, value) {
+                    Ok(()) => StartupVerdict::Keep,
+                    Err(_) => StartupVerdict::Refuse {
+                        message: format!("{name} cannot be set so"),
+                        detail: "It is one of the proxy's own settings by its name.".to_owned(),
+                        hint: "Known are pgsluice.reason, and pgsluice.wait, which is inline or ticket.".to_owned(),
+                    },
+                }
+            }
             StartupWish::Setting { name, value } => {
                 let mut effect = Effect::new(Action::Set, Object::new(ObjectKind::Setting, name));
                 effect.harmless = setting::is_harmless(name, Some(value));

@@ -10,7 +10,7 @@ use super::decide::Decision;
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::pending::{CopyIn, Pending, Reply, Unit, Written};
 use super::pipe::{LOADED_BYTES, Pipe};
-use super::session::{CopyState, Failed, Meaning, Session, Skipping, Stage, lexer_settings};
+use super::session::{CopyState, Failed, Meaning, Role, Session, Skipping, Stage, lexer_settings, reported_name};
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
 use crate::audit::{Record, RecordKind};
@@ -337,6 +337,9 @@ impl Session {
 
     fn parameter_changed(&mut self, name: &[u8], value: &[u8]) {
         let value = String::from_utf8_lossy(value);
+        if let Some(name) = std::str::from_utf8(name).ok().and_then(reported_name) {
+            self.reported.insert(name, value.clone().into_owned());
+        }
         match name {
             b"standard_conforming_strings" => {
                 if let Ok(lexer) = &mut self.lexer {
@@ -521,12 +524,20 @@ impl Session {
                 self.search_path.set(value.map_or(SearchPath::Unknown, super::settings::parse), *local);
             }
             SessionChange::Set { name: Some(name), value, local } => {
+                if matches!(name.as_str(), "role" | "session_authorization") {
+                    self.role = Role::Unknown;
+                }
                 self.time_limits.set(name, value.as_deref().filter(|_| command == "SET"), *local);
             }
             SessionChange::Reset(name) => {
                 self.time_limits.reset(name.as_deref());
                 if name.as_deref().is_none_or(|name| name == "search_path") {
                     self.search_path.reset();
+                }
+                match name.as_deref() {
+                    None => self.own = self.own_at_login.clone(),
+                    Some("role" | "session_authorization") => self.role = Role::Unknown,
+                    Some(_) => {}
                 }
             }
             SessionChange::Discard(DiscardTarget::Temporary) => self.temporary.forget(),
@@ -536,6 +547,7 @@ impl Session {
                 self.portals.clear();
                 self.search_path.reset();
                 self.time_limits.reset(None);
+                self.own = self.own_at_login.clone();
             }
             SessionChange::Role | SessionChange::Anything => self.forget_everything(),
             SessionChange::Set { name: None, .. }
@@ -581,6 +593,7 @@ impl Session {
         self.search_path.forget();
         self.time_limits.forget();
         self.temporary.forget();
+        self.role = Role::Unknown;
         self.names_changed();
     }
 

@@ -20,6 +20,7 @@
 //! `Refreshing` is a third wait of that kind: for the catalog to be looked at, where the facts are too old to decide with.
 //! In none of the three anything that stands behind the message at the head is looked at, let alone forwarded.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ use super::names::{Namespace, Portal, Prepared};
 use super::pending::{MOST_PENDING, Unanswered};
 use super::pipe::Pipe;
 use super::refusal::Refusal;
-use super::settings::FollowedSearchPath;
+use super::settings::{FollowedSearchPath, OwnSettings};
 use super::temporary::TemporaryRelations;
 use super::time_limits::{TimeLimits, Waits};
 use crate::audit::{Record, RecordKind, TryAppendError};
@@ -125,6 +126,31 @@ pub(super) enum Failed {
     Yes,
 }
 
+/// As which role a session acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// As the one that logged in.
+    Login,
+    /// It was set to another one, or code that we do not see through may have done that.
+    Unknown,
+}
+
+/// The settings that the server reports and that change what a statement's values mean, or who the session is.
+const REPORTED: [&str; 7] = [
+    "client_encoding",
+    "DateStyle",
+    "IntervalStyle",
+    "is_superuser",
+    "session_authorization",
+    "standard_conforming_strings",
+    "TimeZone",
+];
+
+/// The name under which a reported setting is followed; `None` for all others.
+pub(super) fn reported_name(name: &str) -> Option<&'static str> {
+    REPORTED.into_iter().find(|known| *known == name)
+}
+
 /// Whether the server throws messages away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skipping {
@@ -174,8 +200,14 @@ pub(super) struct Session {
     pub(super) temporary: TemporaryRelations,
     /// Counts what changes the meaning of names and text in this session.
     pub(super) session_epoch: u64,
-    /// `SET pgsluice.reason`.
-    pub(super) claimed_reason: Option<String>,
+    /// `SET pgsluice.reason` and its like.
+    pub(super) own: OwnSettings,
+    /// What those were at login.
+    pub(super) own_at_login: OwnSettings,
+    /// Whether it acts as the role that logged in.
+    pub(super) role: Role,
+    /// What the server reports of the settings that text and values are read with, and of who the session is.
+    pub(super) reported: BTreeMap<&'static str, String>,
     /// Numbers the statements.
     pub(super) statement_count: u64,
     /// Messages of ours to the server that go before the message at the head.

@@ -6,6 +6,47 @@
 //! are followed here; where that is not certain they are unknown, which is what the default of their type means.
 
 use crate::blast::SearchPath;
+use crate::gate::{NoWait, Wait};
+
+/// How many characters of a claimed reason are kept.
+const REASON_CHARACTERS: usize = 1_000;
+
+/// The proxy's own settings, which the server never sees.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OwnSettings {
+    /// `pgsluice.reason`: why, as the client claims.
+    pub(super) reason: Option<String>,
+    /// `pgsluice.wait`: whether the client of a held statement waits.
+    pub(super) wait: Wait,
+}
+
+impl OwnSettings {
+    /// Sets one.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or it cannot have that value.
+    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), NoWait> {
+        match name {
+            "pgsluice.reason" => {
+                self.reason = (!value.is_empty()).then(|| value.chars().take(REASON_CHARACTERS).collect());
+            }
+            "pgsluice.wait" => self.wait = value.parse()?,
+            _ => return Err(NoWait),
+        }
+        Ok(())
+    }
+
+    /// Makes one what it was at login. Whether there is one of that name.
+    pub(super) fn reset(&mut self, name: &str, at_login: &Self) -> bool {
+        match name {
+            "pgsluice.reason" => self.reason.clone_from(&at_login.reason),
+            "pgsluice.wait" => self.wait = at_login.wait,
+            _ => return false,
+        }
+        true
+    }
+}
 
 /// The search path as far as it is known. Unknown, it makes every candidate of a name count.
 pub(super) type FollowedSearchPath = Followed<SearchPath>;

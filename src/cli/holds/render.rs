@@ -1,7 +1,7 @@
 //! Holds as people read them.
 
 use crate::gate::facts::{About, DIGEST_CHARACTERS, count, facts, state, time_left};
-use crate::gate::{HoldState, HoldView};
+use crate::gate::{HoldState, HoldView, Wait};
 use crate::text::Untrusted;
 
 /// Of a statement, a list shows no more characters than this.
@@ -104,6 +104,9 @@ pub(super) fn change(hold: &HoldView) -> String {
 /// What became of a hold by a decision.
 pub(super) fn result(hold: &HoldView) -> String {
     match hold.state {
+        HoldState::Approved if hold.wait == Wait::Ticket => {
+            format!("{} is approved: the same statement passes once, within {}", hold.id, time_left(hold))
+        }
         HoldState::Approved => format!("{} is approved: the statement runs now", hold.id),
         HoldState::Pending => {
             let missing = usize::try_from(hold.needs).unwrap_or(usize::MAX).saturating_sub(hold.approvals.len());
