@@ -30,6 +30,7 @@ mod startup;
 mod support;
 mod tickets;
 mod upstreams;
+mod virtual_database;
 mod webhook;
 
 /// A test file that nobody names here would never run.

@@ -154,7 +154,9 @@ async fn run_until_stopped(
     let limits =
         EntryLimits { login_timeout: config.limits.login_timeout.0, sessions: config.limits.sessions as usize };
     let rules = Arc::new(PolicyRules::new(Arc::clone(shared)));
-    let entry = Arc::new(Entry::new(upstream, rules, limits).with_tls(tls));
+    let database = config.upstream.database.as_deref().unwrap_or("postgres");
+    let entry = Entry::new(upstream, rules, limits).with_tls(tls).with_admin_login_database(database);
+    let entry = Arc::new(entry);
     let (stop, stopped) = watch::channel(false);
     let remote = control.remote.map(|remote| tokio::spawn(remote.serve()));
     let control = tokio::spawn(control.local.serve());
@@ -226,6 +228,7 @@ fn connection(
     Box::pin(async move {
         match entry.admit(stream).await {
             Ok(Entered::Session(login)) => proxy::serve(shared, login, stop).await,
+            Ok(Entered::Admin(login)) => proxy::admin::serve(shared, login, stop).await,
             Ok(Entered::Nobody) => {}
             Err(error) => tracing::info!(peer = %error.peer, user = error.user, %error, "not logged in"),
         }

@@ -135,6 +135,11 @@ pub enum Origin {
         /// The address it was shown from.
         address: String,
     },
+    /// A session of the virtual database, which has seen to it that a person is behind it.
+    Login {
+        /// The client's address.
+        address: String,
+    },
 }
 
 impl Approver {
@@ -151,7 +156,7 @@ impl Origin {
     pub fn remote_address(&self) -> Option<&str> {
         match self {
             Self::Local => None,
-            Self::Remote { address } => Some(address),
+            Self::Remote { address } | Self::Login { address } => Some(address),
         }
     }
 }
@@ -419,8 +424,20 @@ impl Gate {
         let _ = self.inner.changes.send(Arc::clone(hold));
     }
 
+    /// Whether the configuration names no approvers, so that everybody near enough decides.
+    #[must_use]
+    pub fn everybody_decides(&self) -> bool {
+        self.inner.options.approvers.is_empty()
+    }
+
+    /// Whether a name stands for no person.
+    #[must_use]
+    pub fn is_shared_role(&self, name: &str) -> bool {
+        self.inner.options.shared_roles.iter().any(|role| role == name)
+    }
+
     fn may_decide(&self, by: &Approver) -> Result<(), Refused> {
-        let admitted_unnamed = by.origin == Origin::Local && self.inner.options.approvers.is_empty();
+        let admitted_unnamed = !matches!(by.origin, Origin::Remote { .. }) && self.everybody_decides();
         if admitted_unnamed || self.names_approver(&by.name) {
             Ok(())
         } else {
@@ -437,7 +454,9 @@ impl Gate {
     fn not_the_requester(&self, hold: &Hold, by: &Approver) -> Result<(), Refused> {
         let identity = &hold.request.identity;
         let is_requester = by.name == identity.name || identity.owner.as_ref() == Some(&by.name);
-        if is_requester && !self.inner.options.shared_roles.contains(&by.name) {
+        // On the control socket such a name may be an operating system user's, who is somebody. At a login it is the role.
+        let stands_for_nobody = self.is_shared_role(&by.name) && !matches!(by.origin, Origin::Login { .. });
+        if is_requester && !stands_for_nobody {
             return Err(Refused::OwnStatement(by.name.clone()));
         }
         Ok(())

@@ -50,7 +50,7 @@ pub async fn serve(shared: Arc<Shared>, mut login: Box<LoggedIn>, stop: watch::R
     finish(session, &who, ended).await;
 }
 
-fn identity_of(shared: &Shared, login: &LoggedIn) -> SessionIdentity {
+pub(super) fn identity_of(shared: &Shared, login: &LoggedIn) -> SessionIdentity {
     let identity = Arc::new((shared.options.identity_of)(&login.user));
     let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
     SessionIdentity {
@@ -64,7 +64,7 @@ fn identity_of(shared: &Shared, login: &LoggedIn) -> SessionIdentity {
     }
 }
 
-fn start_record(who: &SessionIdentity, login: &LoggedIn) -> Record {
+pub(super) fn start_record(who: &SessionIdentity, login: &LoggedIn) -> Record {
     let mut record = Record::new(RecordKind::SessionStart);
     record.session = Some(Arc::clone(&who.id));
     record.identity = Some(Arc::clone(&who.name));
@@ -161,6 +161,15 @@ fn login_search_path(login: &LoggedIn, facts: Option<&Facts>) -> SearchPath {
     }
 }
 
+pub(super) fn end_record(who: &SessionIdentity, ended: Ended) -> Record {
+    let mut record = Record::new(RecordKind::SessionEnd);
+    record.session = Some(Arc::clone(&who.id));
+    record.identity = Some(Arc::clone(&who.name));
+    record.database = Some(Arc::clone(&who.database));
+    record.reason = Some(ended.as_str().into());
+    record
+}
+
 /// Writes down what is still to be written.
 async fn finish(mut session: Session, who: &SessionIdentity, ended: Ended) {
     if let Stage::Admitting { underway, .. } = std::mem::replace(&mut session.stage, Stage::Over) {
@@ -168,12 +177,7 @@ async fn finish(mut session: Session, who: &SessionIdentity, ended: Ended) {
     }
     session.abandon();
     let log = session.shared.log.clone();
-    let mut record = Record::new(RecordKind::SessionEnd);
-    record.session = Some(Arc::clone(&who.id));
-    record.identity = Some(Arc::clone(&who.name));
-    record.database = Some(Arc::clone(&who.database));
-    record.reason = Some(ended.as_str().into());
-    for record in session.backlog.drain(..).chain([record]) {
+    for record in session.backlog.drain(..).chain([end_record(who, ended)]) {
         if log.append(record).await.is_err() {
             return;
         }

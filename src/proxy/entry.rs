@@ -15,7 +15,7 @@ use super::tls::ServerTls;
 use super::upstream::Upstream;
 use crate::wire::report::Report;
 
-/// The database that is ours.
+/// The database that is ours: see [`super::admin`].
 pub const ADMIN_DATABASE: &str = "pgsluice";
 
 /// What everybody who comes in is treated by.
@@ -27,6 +27,7 @@ pub struct Entry {
     cancels: Cancels,
     sessions: Arc<Semaphore>,
     login_timeout: Duration,
+    admin_login_database: String,
 }
 
 /// The bounds of an [`Entry`].
@@ -49,6 +50,8 @@ impl Default for EntryLimits {
 pub enum Entered {
     /// A session.
     Session(Box<LoggedIn>),
+    /// A session of the virtual database: the server has let it in, to another database, and is not needed any more.
+    Admin(Box<LoggedIn>),
     /// Nothing to do any more: a cancel request that was dealt with, or a connection closed without a word.
     Nobody,
 }
@@ -90,7 +93,15 @@ impl Entry {
             cancels: Cancels::new(),
             sessions: Arc::new(Semaphore::new(limits.sessions.min(Semaphore::MAX_PERMITS))),
             login_timeout: limits.login_timeout,
+            admin_login_database: "postgres".to_owned(),
         }
+    }
+
+    /// The upstream database in which those prove who they are who want the virtual one; `postgres` unless said.
+    #[must_use]
+    pub fn with_admin_login_database(mut self, database: &str) -> Self {
+        database.clone_into(&mut self.admin_login_database);
+        self
     }
 
     /// With TLS for clients that want it.
@@ -136,15 +147,19 @@ impl Entry {
 
     async fn session(&self, arriving: Arriving, deadline: Instant) -> Result<Entered, EntryError> {
         let Arriving { mut stream, version, message } = arriving;
+        let wants_admin = message.database == ADMIN_DATABASE;
         let login = async {
             let permit = Arc::clone(&self.sessions)
                 .try_acquire_owned()
                 .map_err(|_| Report::fatal("53300", "sorry, too many clients already"))?;
-            if message.database == ADMIN_DATABASE {
-                return Err(admin_database_absent().into());
-            }
             let context = LoginContext { upstream: &self.upstream, rules: self.rules.as_ref(), cancels: &self.cancels };
-            Ok((permit, log_in(&mut stream, version, &message, context).await?))
+            let login = if wants_admin {
+                let message = message.to_administer(&self.admin_login_database)?;
+                log_in(&mut stream, version, &message, context).await?
+            } else {
+                log_in(&mut stream, version, &message, context).await?
+            };
+            Ok((permit, login))
         };
         let result = timeout_at(deadline, login).await.unwrap_or(Err(LoginError::Timeout));
         let (permit, login) = match result {
@@ -162,7 +177,7 @@ impl Entry {
             }
         };
         let Login { upstream, upstream_ahead, greeting, ready, version, judged, parameters, cancel } = login;
-        Ok(Entered::Session(Box::new(LoggedIn {
+        let logged_in = Box::new(LoggedIn {
             client: stream,
             upstream,
             upstream_ahead,
@@ -176,14 +191,9 @@ impl Entry {
             parameters,
             cancel,
             permit: Some(permit),
-        })))
+        });
+        Ok(if wants_admin { Entered::Admin(logged_in) } else { Entered::Session(logged_in) })
     }
-}
-
-fn admin_database_absent() -> Report {
-    Report::fatal("0A000", "pgsluice: the virtual database \"pgsluice\" is not there yet")
-        .detail("The name is reserved for the proxy's own commands.")
-        .hint("Use the command line: pgsluice holds list.")
 }
 
 #[cfg(test)]

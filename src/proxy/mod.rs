@@ -1,4 +1,4 @@
-//! The data path: listener, login, sessions and the relay.
+//! The data path: listener, login, sessions and the relay. And the virtual database beside it ([`admin`]).
 //!
 //! The way in: [`listener`] accepts a socket, [`entry`] takes it through startup and TLS and logs the client in
 //! upstream with its own credentials, and hands over a [`LoggedIn`]; `connection` makes a session of it.
@@ -8,6 +8,7 @@
 //! through `server_side`; `decide` turns a text into a decision; `admission` is the wait for a person and for
 //! the log. The bytes that leave are the bytes that came (`pipe`).
 
+pub mod admin;
 mod admission;
 mod authenticate;
 pub mod cancel;

@@ -162,6 +162,25 @@ impl StartupMessage {
         Ok(message)
     }
 
+    /// The login of somebody who wants the virtual database: to `database`, with nothing of what is asked for but the
+    /// name of the program. What we say is UTF-8, so the server is told to report that.
+    pub(super) fn to_administer(&self, database: &str) -> Result<Self, Report> {
+        if self.replication.is_some() {
+            return Err(Report::fatal("0A000", "pgsluice: the virtual database replicates nothing"));
+        }
+        let name = self.settings.iter().rfind(|setting| setting.name.eq_ignore_ascii_case("application_name"));
+        let encoding =
+            StartupSetting { name: "client_encoding".to_owned(), value: "UTF8".to_owned(), place: Place::Key };
+        Ok(Self {
+            user: self.user.clone(),
+            database: database.to_owned(),
+            replication: None,
+            settings: name.cloned().into_iter().chain([encoding]).collect(),
+            switches: Vec::new(),
+            protocol_options: self.protocol_options.clone(),
+        })
+    }
+
     /// Puts everything to the rules.
     pub(super) fn judge(&self, rules: &dyn StartupRules, peer: &super::stream::Peer) -> Result<Judged, Report> {
         let requester = Requester { user: &self.user, database: &self.database, peer };
@@ -387,6 +406,22 @@ mod tests {
             let report = message(&[("user", "a"), refused]).unwrap().judge(&keeps, &PEER).unwrap_err();
             assert_eq!((report.code, report.message.as_str()), ("42501", "pgsluice: no"));
         }
+    }
+
+    #[test]
+    fn the_virtual_database_takes_who_asks_and_nothing_else() {
+        let asked = [
+            ("user", "a"),
+            ("database", "pgsluice"),
+            ("application_name", "psql"),
+            ("client_encoding", "LATIN1"),
+            ("options", "-c work_mem=1GB -O"),
+        ];
+        let sent = message(&asked).unwrap().to_administer("shop").unwrap().judge(&ALL, &PEER).unwrap().upstream;
+        let expected = [("user", "a"), ("database", "shop"), ("application_name", "psql"), ("client_encoding", "UTF8")];
+        assert_eq!(sent, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let replicates = message(&[("user", "a"), ("replication", "true")]).unwrap();
+        assert_eq!(replicates.to_administer("shop").unwrap_err().code, "0A000");
     }
 
     #[test]

@@ -196,6 +196,89 @@ pub fn command_complete(out: &mut Vec<u8>, tag: &str) {
     });
 }
 
+/// `text`, the type of all columns and parameters that are ours: its binary format is its text.
+const TEXT_OID: u32 = 25;
+
+/// RowDescription of columns of type `text`.
+pub fn row_description(out: &mut Vec<u8>, columns: &[&str]) {
+    frame(out, BackendTag::RowDescription.byte(), |body| {
+        let count = u16::try_from(columns.len()).expect("our tables have few columns");
+        body.extend(count.to_be_bytes());
+        for name in columns {
+            put_cstr(body, name.as_bytes());
+            // No column of a table; its type, of any length, without a modifier; as text.
+            body.extend([0; 6]);
+            body.extend(TEXT_OID.to_be_bytes());
+            body.extend((-1_i16).to_be_bytes());
+            body.extend((-1_i32).to_be_bytes());
+            body.extend([0; 2]);
+        }
+    });
+}
+
+/// DataRow. NUL bytes, which no text of Postgres' can have, are dropped.
+pub fn data_row(out: &mut Vec<u8>, values: &[Option<String>]) {
+    frame(out, BackendTag::DataRow.byte(), |body| {
+        let count = u16::try_from(values.len()).expect("our tables have few columns");
+        body.extend(count.to_be_bytes());
+        for value in values {
+            match value {
+                None => body.extend((-1_i32).to_be_bytes()),
+                Some(text) => counted_value(body, text),
+            }
+        }
+    });
+}
+
+fn counted_value(out: &mut Vec<u8>, text: &str) {
+    let start = out.len();
+    out.extend([0; 4]);
+    out.extend(text.bytes().filter(|byte| *byte != 0));
+    let length = u32::try_from(out.len() - start - 4).expect("what we say is far below 4 GiB");
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// ParameterDescription of parameters of type `text`.
+pub fn parameter_description(out: &mut Vec<u8>, count: usize) {
+    frame(out, BackendTag::ParameterDescription.byte(), |body| {
+        let number = u16::try_from(count).expect("our commands have few parameters");
+        body.extend(number.to_be_bytes());
+        for _ in 0..number {
+            body.extend(TEXT_OID.to_be_bytes());
+        }
+    });
+}
+
+/// ParseComplete.
+pub fn parse_complete(out: &mut Vec<u8>) {
+    frame(out, BackendTag::ParseComplete.byte(), |_| {});
+}
+
+/// BindComplete.
+pub fn bind_complete(out: &mut Vec<u8>) {
+    frame(out, BackendTag::BindComplete.byte(), |_| {});
+}
+
+/// CloseComplete.
+pub fn close_complete(out: &mut Vec<u8>) {
+    frame(out, BackendTag::CloseComplete.byte(), |_| {});
+}
+
+/// NoData.
+pub fn no_data(out: &mut Vec<u8>) {
+    frame(out, BackendTag::NoData.byte(), |_| {});
+}
+
+/// EmptyQueryResponse.
+pub fn empty_query_response(out: &mut Vec<u8>) {
+    frame(out, BackendTag::EmptyQueryResponse.byte(), |_| {});
+}
+
+/// PortalSuspended.
+pub fn portal_suspended(out: &mut Vec<u8>) {
+    frame(out, BackendTag::PortalSuspended.byte(), |_| {});
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::auth::{Authentication, PasswordMessage, SaslInitialResponse};
@@ -245,6 +328,21 @@ mod tests {
         assert_eq!(packet(ssl_request), (PacketKind::SslRequest, vec![]));
         let body = server(|out| ready_for_query(out, TransactionStatus::Failed));
         assert_eq!(TransactionStatus::decode(&body), Ok(TransactionStatus::Failed));
+    }
+
+    #[test]
+    fn tables_are_said_as_text() {
+        let body = server(|out| row_description(out, &["id", "state"]));
+        assert_eq!(super::super::backend::column_count(&body), Ok(2));
+        assert_eq!(body.len(), 2 + 2 * 18 + "id\0state\0".len());
+        let body = server(|out| data_row(out, &[Some("a\0b".to_owned()), None]));
+        assert_eq!(body, b"\0\x02\0\0\0\x02ab\xff\xff\xff\xff");
+        let body = server(|out| parameter_description(out, 2));
+        let types = super::super::backend::ParameterDescription::decode(&body).unwrap().types;
+        assert_eq!(types.iter().collect::<Vec<_>>(), [25, 25]);
+        for write in [parse_complete, bind_complete, close_complete, no_data, empty_query_response, portal_suspended] {
+            assert!(server(write).is_empty());
+        }
     }
 
     proptest! {

@@ -122,13 +122,15 @@ pub struct Report {
     pub detail: Option<String>,
     /// What to do, for HINT.
     pub hint: Option<String>,
+    /// Where in the query text, in characters from 1.
+    pub position: Option<usize>,
 }
 
 impl Report {
     /// A report without detail and hint.
     #[must_use]
     pub fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
-        Self { severity, code, message: message.into(), detail: None, hint: None }
+        Self { severity, code, message: message.into(), detail: None, hint: None, position: None }
     }
 
     /// FATAL, see [`Report::new`].
@@ -166,6 +168,7 @@ impl Report {
     /// Appends it as a whole frame.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let severity = self.severity.as_str();
+        let position = self.position.map(|position| position.to_string());
         let fields = [
             (field::SEVERITY, Some(severity)),
             (field::SEVERITY_PLAIN, Some(severity)),
@@ -173,6 +176,7 @@ impl Report {
             (field::MESSAGE, Some(self.message.as_str())),
             (field::DETAIL, self.detail.as_deref()),
             (field::HINT, self.hint.as_deref()),
+            (field::POSITION, position.as_deref()),
         ];
         frame(out, self.severity.tag().byte(), |body| {
             for (kind, value) in fields {
@@ -227,10 +231,13 @@ mod tests {
         }
 
         #[test]
-        fn what_we_say_can_be_read(message: String, detail: Option<String>, hint: Option<String>) {
+        fn what_we_say_can_be_read(
+            message: String, detail: Option<String>, hint: Option<String>, position: Option<usize>,
+        ) {
             let mut report = Report::fatal("42501", message.clone());
             report.detail.clone_from(&detail);
             report.hint.clone_from(&hint);
+            report.position = position;
             let bytes = report.to_bytes();
             let header = Header::backend(&bytes).unwrap().unwrap();
             prop_assert_eq!(header.total(), bytes.len());
@@ -241,6 +248,8 @@ mod tests {
             prop_assert_eq!(fields.message().into_bytes(), text(&message));
             prop_assert_eq!(fields.value(field::DETAIL).map(<[u8]>::to_vec), detail.as_ref().map(text));
             prop_assert_eq!(fields.value(field::HINT).map(<[u8]>::to_vec), hint.as_ref().map(text));
+            let position = position.map(|position| position.to_string().into_bytes());
+            prop_assert_eq!(fields.value(field::POSITION).map(<[u8]>::to_vec), position);
         }
     }
 }

@@ -105,7 +105,7 @@ impl Drop for Door {
 
 async fn session(entry: Arc<Entry>, stream: Stream) {
     match entry.admit(stream).await {
-        Ok(Entered::Session(session)) => relay(*session).await,
+        Ok(Entered::Session(session) | Entered::Admin(session)) => relay(*session).await,
         Ok(Entered::Nobody) => {}
         Err(error) => {
             let refused = matches!(&error.error, EntryFault::Login(_) | EntryFault::Startup(_));
