@@ -35,6 +35,7 @@ fn start_with(options: Options) -> Running {
 fn state(gate: &Gate) -> State {
     State {
         gate: gate.clone(),
+        functions: None,
         status: Arc::new(|| serde_json::json!({"version": "0"})),
         sessions: Arc::new(|| vec![serde_json::json!({"session": "s1"})]),
     }

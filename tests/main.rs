@@ -12,6 +12,7 @@ mod control;
 mod corpus;
 mod demo;
 mod effects_oracle;
+mod functions;
 mod holds;
 mod kill;
 mod lexer_oracle;

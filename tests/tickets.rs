@@ -112,11 +112,12 @@ fn a_ticket_is_refused_at_once_and_passes_once_after_approval() {
     assert_eq!(again.query(DELETE).tags, ["DELETE 1"]);
     assert!(!counter.exists(1));
     assert_ne!(ticket(&again.query(DELETE)), id, "once");
-    let recorded = counter.recorded(&id);
     for (kind, verdict) in
         [("hold", "hold"), ("intent", "hold"), ("decision", "approved"), ("intent", "approved"), ("outcome", "")]
     {
-        assert!(recorded.contains(&(kind.to_owned(), verdict.to_owned())), "{kind} {verdict} in {recorded:?}");
+        counter.proxy.wait_for(&format!("{kind} {verdict} in the log"), || {
+            counter.recorded(&id).contains(&(kind.to_owned(), verdict.to_owned())).then_some(())
+        });
     }
 }
 

@@ -9,4 +9,4 @@ pub mod resolve;
 pub use facts::Facts;
 pub use measure::{Estimates, Measured, Planned, measure};
 pub use radius::{Basis, Radius, Rows};
-pub use resolve::{NameContext, Resolved, SearchPath, resolve, resolve_for_planning};
+pub use resolve::{ApprovedUse, NameContext, Resolved, SearchPath, resolve, resolve_for_planning};

@@ -127,6 +127,8 @@ pub struct NameContext {
     pub pending_definitions: bool,
     /// User code that was approved for its body: `pg_proc.oid` and [`CodeUse::hash`].
     pub approved: Arc<HashSet<(u32, String)>>,
+    /// Of that, what may change settings, roles, prepared statements or definitions.
+    pub approved_unsettling: Arc<HashSet<(u32, String)>>,
 }
 
 /// A statement in one database.
@@ -139,6 +141,20 @@ pub struct Resolved {
     pub reasons: Vec<String>,
     /// The code it may run that is neither reviewed nor approved.
     pub code: Vec<CodeUse>,
+    /// Whether it may run code that is approved.
+    pub approved: ApprovedUse,
+}
+
+/// Whether a statement may run code that was approved for its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum ApprovedUse {
+    /// It does not.
+    #[default]
+    None,
+    /// It may, and that changes nothing of the session.
+    Settled,
+    /// It may, and that may change settings, roles, prepared statements or definitions.
+    Unsettling,
 }
 
 /// Resolves the names of a statement and finds the code it may run.
@@ -179,6 +195,7 @@ struct Resolver<'a> {
     known: HashSet<Effect>,
     reasons: Vec<String>,
     code: BTreeSet<CodeUse>,
+    approved: ApprovedUse,
     /// Relations already followed, by what was done to them: views and keys may form circles.
     followed: HashSet<(u32, Action)>,
     /// What is still to be followed. Chains of views and keys have no bound, so this is no recursion.
@@ -204,13 +221,15 @@ impl<'a> Resolver<'a> {
             known: HashSet::new(),
             reasons: Vec::new(),
             code: BTreeSet::new(),
+            approved: ApprovedUse::None,
             followed: HashSet::new(),
             steps: Vec::new(),
         }
     }
 
     fn finish(self) -> Resolved {
-        Resolved { effects: self.effects, reasons: self.reasons, code: self.code.into_iter().collect() }
+        let code = self.code.into_iter().collect();
+        Resolved { effects: self.effects, reasons: self.reasons, code, approved: self.approved }
     }
 
     fn statement(&mut self, statement: &Statement) {
@@ -266,7 +285,12 @@ impl<'a> Resolver<'a> {
 
     /// Code that may run. `why` ends in the name of the code.
     fn run(&mut self, code: &CodeUse, certainty: Certainty, why: impl FnOnce() -> String) {
-        if code.reviewed || self.is_approved(code) {
+        if code.reviewed {
+            return;
+        }
+        let approved = self.approval_of(code);
+        if approved != ApprovedUse::None {
+            self.approved = self.approved.max(approved);
             return;
         }
         let object = Object { kind: ObjectKind::Function, schema: code.schema.clone(), name: code.name.clone() };
@@ -276,10 +300,19 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn is_approved(&self, code: &CodeUse) -> bool {
-        !code.hash.is_empty()
-            && !self.context.approved.is_empty()
-            && self.context.approved.contains(&(code.oid, code.hash.clone()))
+    fn approval_of(&self, code: &CodeUse) -> ApprovedUse {
+        // What this transaction has made of it cannot be seen before the commit.
+        if code.hash.is_empty() || self.context.approved.is_empty() || self.context.pending_definitions {
+            return ApprovedUse::None;
+        }
+        let pair = (code.oid, code.hash.clone());
+        if !self.context.approved.contains(&pair) {
+            ApprovedUse::None
+        } else if self.context.approved_unsettling.contains(&pair) {
+            ApprovedUse::Unsettling
+        } else {
+            ApprovedUse::Settled
+        }
     }
 
     // Relations

@@ -2,6 +2,7 @@
 
 mod database;
 mod extensions;
+mod functions;
 mod link;
 mod plan;
 mod queries;
@@ -19,6 +20,7 @@ use crate::sql::Statement;
 
 use database::Database;
 
+pub use functions::{FunctionSource, FunctionSummary};
 pub use side::{Dial, Dialer, Dialled, Limits, Pending, SideConnection};
 
 /// What is known of the upstream's databases. Cheap to clone.

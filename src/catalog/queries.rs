@@ -74,22 +74,55 @@ where c.relpersistence <> 't' and n.nspname <> 'pg_toast'";
 /// Names of the server's own functions.
 pub(super) const BUILTINS: &str = "select oid, proname from pg_proc where oid < 16384";
 
-/// Functions of users. The hash covers all that makes their meaning; it quotes as a row does, so no two differ only
-/// in where a part ends.
-pub(super) const FUNCTIONS: &str = "
-select p.oid, n.nspname, p.proname, p.prolang, p.prokind, p.pronargs, p.pronargdefaults, p.provolatile,
-  encode(sha256(convert_to(row(n.nspname, p.proname, p.proowner, p.prolang, p.prokind, p.prosecdef, p.proretset,
+/// SHA-256 of all that makes a function's meaning. It quotes as a row does, so no two differ only in where a part ends.
+macro_rules! function_hash {
+    () => {
+        "encode(sha256(convert_to(row(n.nspname, p.proname, p.proowner, p.prolang, p.prokind, p.prosecdef, p.proretset,
     p.provolatile, p.proargtypes, p.prorettype, p.proallargtypes, p.proargmodes, p.proargnames, p.proargdefaults, p.prosrc,
     p.probin, p.prosqlbody, p.proconfig, p.prosupport, p.protrftypes, a.aggtransfn, a.aggfinalfn,
     a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn, a.aggsortop,
-    a.aggtranstype, a.agginitval, a.aggminitval)::text, getdatabaseencoding())), 'hex'),
+    a.aggtranstype, a.agginitval, a.aggminitval)::text, getdatabaseencoding())), 'hex')"
+    };
+}
+
+/// Functions of users.
+pub(super) const FUNCTIONS: &str = concat!(
+    "
+select p.oid, n.nspname, p.proname, p.prolang, p.prokind, p.pronargs, p.pronargdefaults, p.provolatile,
+  ",
+    function_hash!(),
+    ",
   e.extname
 from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
 left join pg_aggregate a on a.aggfnoid = p.oid
 left join pg_depend d on d.classid = 1255 and d.objid = p.oid and d.refclassid = 3079 and d.deptype = 'e'
 left join pg_extension e on e.oid = d.refobjid
-where p.oid >= 16384";
+where p.oid >= 16384"
+);
+
+/// Functions of users for people to read: what they are, and what makes them.
+pub(super) const FUNCTION_SUMMARIES: &str = concat!(
+    "
+select p.oid, n.nspname, p.proname, pg_get_function_identity_arguments(p.oid), ",
+    function_hash!(),
+    ", p.prokind, l.lanname,
+  case when p.prokind = 'a'
+    then concat_ws(E'\\n', 'aggregate of', 'sfunc ' || a.aggtransfn::regprocedure, 'stype ' || a.aggtranstype::regtype,
+      'finalfunc ' || nullif(a.aggfinalfn::oid, 0)::regprocedure, 'combinefunc ' || nullif(a.aggcombinefn::oid, 0)::regprocedure,
+      'serialfunc ' || nullif(a.aggserialfn::oid, 0)::regprocedure,
+      'deserialfunc ' || nullif(a.aggdeserialfn::oid, 0)::regprocedure,
+      'msfunc ' || nullif(a.aggmtransfn::oid, 0)::regprocedure,
+      'minvfunc ' || nullif(a.aggminvtransfn::oid, 0)::regprocedure,
+      'mfinalfunc ' || nullif(a.aggmfinalfn::oid, 0)::regprocedure, 'initcond ' || quote_literal(a.agginitval))
+    else pg_get_functiondef(p.oid) end,
+  pg_get_userbyid(p.proowner), p.prosecdef, coalesce(array_to_string(p.proconfig, E'\\n'), ''), p.prosqlbody is not null
+from pg_proc p
+join pg_namespace n on n.oid = p.pronamespace
+join pg_language l on l.oid = p.prolang
+left join pg_aggregate a on a.aggfnoid = p.oid
+where p.oid >= 16384"
+);
 
 /// Operators of users, with the function they run.
 pub(super) const OPERATORS: &str = "

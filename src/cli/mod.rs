@@ -10,6 +10,7 @@ pub mod check;
 pub mod config;
 pub mod demo;
 pub mod failure;
+pub mod functions;
 pub mod globals;
 pub mod holds;
 pub mod output;
@@ -51,6 +52,8 @@ enum Command {
     Check(check::Arguments),
     /// See what waits for approval, and decide
     Holds(Box<holds::Arguments>),
+    /// Approve user code once, for its body
+    Functions(Box<functions::Arguments>),
     /// Check policies
     #[command(subcommand)]
     Policy(policy::Command),
@@ -84,6 +87,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Demo => demo::run(globals),
         Command::Check(arguments) => check::run(arguments, globals),
         Command::Holds(arguments) => holds::run(arguments, globals),
+        Command::Functions(arguments) => functions::run(arguments, globals),
         Command::Policy(command) => policy::run(command, globals),
         Command::Audit(command) => audit::run(command, globals),
         Command::Util(command) => util::run(command),

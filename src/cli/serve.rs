@@ -14,6 +14,7 @@ use super::{CommandResult, Exit, Failure, Globals, policy};
 use crate::audit::{self, Log, Record, RecordKind};
 use crate::catalog::{Catalog, Dialer, SideConnection};
 use crate::control;
+use crate::gate::functions::ApprovedFunctions;
 use crate::gate::{self, Gate};
 use crate::notify::{Counts, Notifier, Retry, SetupError, Tally};
 use crate::policy::Engine;
@@ -111,7 +112,10 @@ async fn serve(config: Config) -> CommandResult {
             .hint("is another proxy running there? choose another with --listen HOST:PORT")
     })?;
     let log = Log::open(&config.data, audit::Options::default()).map_err(|error| log_failure(&error))?;
-    let shared = Arc::new(shared_of(&config, engine, catalog, log.clone()));
+    let functions = ApprovedFunctions::open(&config.data, proxy::function_recorder(log.clone())).map_err(|error| {
+        Failure::failed(error).hint("put the file right, or move it away: then nothing is approved")
+    })?;
+    let shared = Arc::new(shared_of(&config, engine, catalog, log.clone(), functions));
     let notifier = notifier_of(&config, &shared.gate)?;
     let state = control_state(&config, &shared, notifier.as_ref().map(Notifier::tally).unwrap_or_default());
     let remote = match &config.control {
@@ -362,7 +366,7 @@ fn side_connection(config: &Config, upstream: &Upstream, user: &str) -> SideConn
     }
 }
 
-fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log) -> Shared {
+fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log, functions: ApprovedFunctions) -> Shared {
     let identities = config.identities.clone();
     let options = gate::Options {
         expiry: config.hold.expiry,
@@ -383,6 +387,7 @@ fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log) -> Sha
         engine: ArcSwap::from_pointee(engine),
         catalog,
         gate: Gate::new(options, recorder),
+        functions,
         log,
         sessions: proxy::Sessions::default(),
     }
@@ -422,6 +427,10 @@ fn control_state(config: &Config, shared: &Arc<Shared>, webhooks: Tally) -> cont
     let listen = config.listen.to_string();
     control::State {
         gate: shared.gate.clone(),
+        functions: Some(control::functions::Functions {
+            approved: shared.functions.clone(),
+            catalog: shared.catalog.clone(),
+        }),
         status: Arc::new(move || {
             serde_json::json!({
                 "version": env!("CARGO_PKG_VERSION"),

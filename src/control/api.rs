@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::{FunctionSource, FunctionSummary};
+use crate::gate::functions::ApprovedFunction;
+
 /// What an approver says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +21,52 @@ pub struct ApproveBody {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReasonBody {
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// A function of a database, and whether it is approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionView {
+    /// The function.
+    #[serde(flatten)]
+    pub function: FunctionSummary,
+    /// Its approval; `None` where it is not approved as it is now.
+    pub approval: Option<ApprovedFunction>,
+}
+
+/// All that an approver is shown of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownFunction {
+    /// The function.
+    #[serde(flatten)]
+    pub source: FunctionSource,
+    /// What is worse than it looks.
+    pub warnings: Vec<String>,
+}
+
+/// What is said on approving a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveFunctionBody {
+    /// The database.
+    pub database: String,
+    /// `pg_proc.oid`.
+    pub oid: u32,
+    /// The hash of what was looked at; approving anything else is refused.
+    pub hash: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is said on taking the approval of a function back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeFunctionBody {
+    /// The database.
+    pub database: String,
+    /// `pg_proc.oid`.
+    pub oid: u32,
     /// Why.
     pub reason: Option<String>,
 }

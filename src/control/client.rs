@@ -18,8 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::SOCKET_NAME;
-use super::api::{ApproveBody, ErrorBody, ReasonBody};
+use super::api::{
+    ApproveBody, ApproveFunctionBody, ErrorBody, FunctionView, ReasonBody, RevokeFunctionBody, ShownFunction,
+};
 use super::remote_client::{Remote, distrust, tls_error};
+use crate::gate::functions::ApprovedFunction;
 use crate::gate::{HoldId, HoldView};
 
 /// An answer larger than this is none of ours: a gate holds a quarter of it at most, before JSON escapes it.
@@ -203,6 +206,43 @@ impl Client {
         self.request(Method::POST, &format!("/v1/holds/{id}/withdraw"), Some(body)).await
     }
 
+    /// The functions of a database that are not reviewed, and which of them are approved.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn functions(&self, database: &str) -> Result<Vec<FunctionView>, ClientError> {
+        self.request(Method::GET, &format!("/v1/functions?database={}", encoded(database)), None::<&()>).await
+    }
+
+    /// One function, whole.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn function(&self, database: &str, oid: u32) -> Result<ShownFunction, ClientError> {
+        let path = format!("/v1/functions/show?database={}&oid={oid}", encoded(database));
+        self.request(Method::GET, &path, None::<&()>).await
+    }
+
+    /// Approves a function.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn approve_function(&self, body: &ApproveFunctionBody) -> Result<ApprovedFunction, ClientError> {
+        self.request(Method::POST, "/v1/functions/approve", Some(body)).await
+    }
+
+    /// Takes the approval of a function back.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn revoke_function(&self, body: &RevokeFunctionBody) -> Result<ApprovedFunction, ClientError> {
+        self.request(Method::POST, "/v1/functions/revoke", Some(body)).await
+    }
+
     /// What waits, then every change.
     ///
     /// # Errors
@@ -318,6 +358,19 @@ impl Client {
     fn odd(&self, what: impl std::fmt::Display) -> ClientError {
         ClientError::Broken { place: self.place(), what: what.to_string() }
     }
+}
+
+/// A value in the query of a URL (RFC 3986, section 2.1).
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0')));
+        }
+        out
+    })
 }
 
 /// Holds as they change.

@@ -13,6 +13,9 @@
 //! | `GET /v1/holds/watch` | the same, one a line, now and whenever one changes |
 //! | `GET /v1/holds/{id}[?settle=true]` | one hold, when asked after its radius is known |
 //! | `POST /v1/holds/{id}/approve` | [`ApproveBody`](api::ApproveBody); the hold as it is then |
+//! | `GET /v1/functions?database=D` | [`FunctionView`](api::FunctionView)s: user code, and whether it is approved |
+//! | `GET /v1/functions/show?database=D&oid=N` | [`ShownFunction`](api::ShownFunction): its source and settings |
+//! | `POST /v1/functions/approve`, `.../revoke` | [`ApproveFunctionBody`](api::ApproveFunctionBody), [`RevokeFunctionBody`](api::RevokeFunctionBody) |
 //! | `POST /v1/holds/{id}/deny`, `.../withdraw` | [`ReasonBody`](api::ReasonBody); the hold as it is then |
 //!
 //! Errors are [`ErrorBody`](api::ErrorBody).
@@ -20,6 +23,7 @@
 pub mod api;
 pub mod caller;
 pub mod client;
+pub mod functions;
 pub mod remote_client;
 pub mod remote_server;
 mod routes;

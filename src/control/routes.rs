@@ -40,6 +40,7 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/holds/{id}/approve", post(approve))
         .route("/v1/holds/{id}/deny", post(deny))
         .route("/v1/holds/{id}/withdraw", post(withdraw))
+        .merge(super::functions::router())
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_route)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -69,9 +70,9 @@ fn refuse_all(refusal: Refusal) -> Router {
 
 /// Why a request is refused.
 #[derive(Clone)]
-struct Refusal {
-    status: StatusCode,
-    body: ErrorBody,
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) body: ErrorBody,
 }
 
 impl Refusal {
@@ -122,7 +123,7 @@ macro_rules! malformed_from {
 
 malformed_from!(JsonRejection, PathRejection, QueryRejection);
 
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 type PathId = Result<Path<HoldId>, PathRejection>;
 
 #[derive(Debug, Default, Deserialize)]

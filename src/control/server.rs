@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::caller::Caller;
+use super::functions::Functions;
 use super::routes;
 use super::socket::{self, BindError, SocketFile};
 use crate::gate::Gate;
@@ -34,6 +35,8 @@ pub struct State {
     pub gate: Gate,
     /// What this proxy is and how it is: one JSON object.
     pub status: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// User code that is approved for its body; `None` where there is no upstream to have any.
+    pub functions: Option<Functions>,
     /// The sessions: one JSON object each.
     pub sessions: Arc<dyn Fn() -> Vec<Value> + Send + Sync>,
 }

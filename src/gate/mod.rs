@@ -23,6 +23,7 @@
 mod claim;
 pub mod confirm;
 pub mod facts;
+pub mod functions;
 pub mod hold;
 pub mod id;
 mod pool;
@@ -436,7 +437,12 @@ impl Gate {
         self.inner.options.shared_roles.iter().any(|role| role == name)
     }
 
-    fn may_decide(&self, by: &Approver) -> Result<(), Refused> {
+    /// Whether somebody may decide, as far as the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NoApprover`].
+    pub fn may_decide(&self, by: &Approver) -> Result<(), Refused> {
         let admitted_unnamed = !matches!(by.origin, Origin::Remote { .. }) && self.everybody_decides();
         if admitted_unnamed || self.names_approver(&by.name) {
             Ok(())

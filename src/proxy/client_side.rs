@@ -580,7 +580,7 @@ impl Session {
         let in_block = self.transaction != TransactionStatus::Idle
             && !self.unanswered.any_unit(|unit| unit.decision.nature.transaction == TransactionNature::Ends);
         match decision.nature.data {
-            DataNature::RunsCode => true,
+            DataNature::RunsCode | DataNature::RunsApprovedCode => true,
             DataNature::Changes => !in_block,
             DataNature::Reads => decision.nature.transaction == TransactionNature::Ends && self.changes_unsettled,
         }

@@ -13,7 +13,8 @@ use super::pending::Unanswered;
 use super::pipe::Pipe;
 use super::relay::{self, Ended, Signals};
 use super::session::{
-    Asked, CopyState, Failed, Meaning, Role, Session, SessionIdentity, Skipping, Stage, lexer_settings, reported_name,
+    Asked, CopyState, Failed, Followed, Meaning, Role, Session, SessionIdentity, Skipping, Stage, lexer_settings,
+    reported_name,
 };
 use super::settings::{FollowedSearchPath, OwnSettings};
 use super::temporary::TemporaryRelations;
@@ -107,6 +108,7 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
         own_at_login: own.clone(),
         own,
         role,
+        approved: Followed::default(),
         reported: reported.collect(),
         time_limits: time_limits(login),
         shared,

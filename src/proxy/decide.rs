@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::names::{Namespace, Portal, PortalState, Prepared};
-use crate::blast::{self, Facts, NameContext, Resolved};
+use crate::blast::{self, ApprovedUse, Facts, NameContext, Resolved};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::setting::OWN_PREFIX;
 use crate::sql::{self, Action, Effect, LexerSettings, Object, ObjectKind, SessionChange, Statement};
@@ -25,6 +25,8 @@ pub(super) struct Epoch {
     pub(super) policy: u64,
     /// The version of the facts; 0 where there are none.
     pub(super) facts: u64,
+    /// The version of the approvals of user code.
+    pub(super) functions: u64,
     /// Whether a transaction block is open, where the policy asks for it.
     pub(super) in_block: bool,
     /// Counts the changes of search path, role, temporary relations and lexer settings in this session.
@@ -48,6 +50,8 @@ pub(super) struct Decision {
     pub(super) parts: Vec<Part>,
     /// What kind of thing it is to the session.
     pub(super) nature: Nature,
+    /// Whether it may run code that is approved for its body: no effect tells of that.
+    pub(super) approved: ApprovedUse,
     /// What it rests on.
     pub(super) epoch: Epoch,
     /// Whether it rests on names of this session as well, so that it may not be remembered by its text.
@@ -75,12 +79,14 @@ pub(super) struct Nature {
 }
 
 /// What a message does to data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum DataNature {
     /// Nothing but reading, settings and transaction control.
     Reads,
     /// It changes something, in the transaction it is in.
     Changes,
+    /// It may run code that is approved for its body: that may do anything, and has been allowed to.
+    RunsApprovedCode,
     /// It may run code, or reach outside the transaction: not even planned before it is decided.
     RunsCode,
 }
@@ -258,8 +264,9 @@ struct Sum {
     reasons: Vec<String>,
     changes: Vec<SessionChange>,
     /// Statements and cursors made earlier in the same message: what running them does.
-    prepared_here: HashMap<String, Vec<Effect>>,
+    prepared_here: HashMap<String, Resolved>,
     cursors_here: HashMap<String, Vec<Effect>>,
+    approved: ApprovedUse,
     rests_on_names: bool,
 }
 
@@ -283,6 +290,7 @@ impl Sum {
         });
         self.effects.extend(resolved.effects.iter().cloned());
         self.reasons.extend(resolved.reasons.iter().cloned());
+        self.approved = self.approved.max(resolved.approved);
         self.parts.push(Part { statement: statement.clone(), resolved });
     }
 
@@ -291,7 +299,7 @@ impl Sum {
         match change {
             SessionChange::Prepare { name, body } => {
                 self.rests_on_names = true;
-                self.prepared_here.insert(name.clone(), resolved(body, around).effects);
+                self.prepared_here.insert(name.clone(), resolved(body, around));
             }
             SessionChange::DeclareCursor { name, body, .. } => {
                 self.rests_on_names = true;
@@ -301,11 +309,19 @@ impl Sum {
             SessionChange::ExecutePrepared(name) => {
                 self.rests_on_names = true;
                 let known = around.statements.find(name.as_bytes());
-                if let Some(effects) = self.prepared_here.get(name) {
-                    self.effects.extend(effects.iter().cloned());
+                if let Some(body) = self.prepared_here.remove(name) {
+                    self.run(&body);
+                    self.prepared_here.insert(name.clone(), body);
                 } else if let Some(prepared) = known {
-                    self.effects.extend(prepared.decision.effects.iter().cloned());
-                    self.reasons.extend(prepared.decision.reasons.iter().cloned());
+                    let decision = &prepared.decision;
+                    self.reasons.extend(decision.reasons.iter().cloned());
+                    if decision.parts.is_empty() {
+                        self.effects.extend(decision.effects.iter().cloned());
+                    }
+                    // What its names and its code are by now, not when it was prepared.
+                    for part in &decision.parts {
+                        self.run(&resolved(&part.statement, around));
+                    }
                 } else {
                     self.unknown_name("prepared statement", name);
                 }
@@ -317,12 +333,20 @@ impl Sum {
                     self.effects.extend(effects.iter().cloned());
                 } else if let Some(portal) = known {
                     self.effects.extend(effects_of_fetching(portal));
+                    self.approved = self.approved.max(portal.decision.approved);
                 } else {
                     self.unknown_name("cursor", name);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Adds what a statement does that was prepared before.
+    fn run(&mut self, body: &Resolved) {
+        self.effects.extend(body.effects.iter().cloned());
+        self.reasons.extend(body.reasons.iter().cloned());
+        self.approved = self.approved.max(body.approved);
     }
 
     fn unknown_name(&mut self, kind: &str, name: &str) {
@@ -363,16 +387,16 @@ fn needs_no_facts(statement: &Statement) -> bool {
 }
 
 fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
-    let Sum { commands, parts, mut effects, mut reasons, changes, rests_on_names, .. } = sum;
+    let Sum { commands, parts, mut effects, mut reasons, changes, approved, rests_on_names, .. } = sum;
     dedup_in_order(&mut effects);
     dedup_in_order(&mut reasons);
     let request =
         Request { database: around.database, effects: &effects, rows: None, in_transaction: around.in_block, carrier };
     let verdict = around.engine.decide(around.identity, &request);
     let nature = Nature {
-        data: data_nature(&effects),
+        data: data_nature(&effects, approved),
         transaction: transaction_nature(&changes, &effects),
-        sequel: changes.iter().map(sequel).max().unwrap_or(Sequel::Same).max(sequel_of_effects(&effects)),
+        sequel: changes.iter().map(sequel).max().unwrap_or(Sequel::Same).max(sequel_of_effects(&effects, approved)),
     };
     Decision {
         command: commands.join("; "),
@@ -382,6 +406,7 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
         changes,
         parts,
         nature,
+        approved,
         epoch: around.epoch,
         rests_on_names,
     }
@@ -394,8 +419,8 @@ fn dedup_in_order<T: std::hash::Hash + Eq + Clone>(items: &mut Vec<T>) {
     }
 }
 
-fn data_nature(effects: &[Effect]) -> DataNature {
-    let mut nature = DataNature::Reads;
+fn data_nature(effects: &[Effect], approved: ApprovedUse) -> DataNature {
+    let mut nature = if approved == ApprovedUse::None { DataNature::Reads } else { DataNature::RunsApprovedCode };
     for effect in effects {
         match effect.action {
             Action::Read | Action::Set | Action::Transaction => {}
@@ -410,7 +435,7 @@ fn data_nature(effects: &[Effect]) -> DataNature {
             | Action::Alter
             | Action::Create
             | Action::Grant
-            | Action::Maintain => nature = DataNature::Changes,
+            | Action::Maintain => nature = nature.max(DataNature::Changes),
         }
     }
     nature
@@ -472,7 +497,10 @@ fn is_followed(name: &str) -> bool {
         || name.starts_with(OWN_PREFIX)
 }
 
-fn sequel_of_effects(effects: &[Effect]) -> Sequel {
+fn sequel_of_effects(effects: &[Effect], approved: ApprovedUse) -> Sequel {
     let seen_through = |effect: &Effect| !matches!(effect.action, Action::Execute | Action::Unknown);
+    if approved == ApprovedUse::Unsettling {
+        return Sequel::Unknown;
+    }
     if effects.iter().all(seen_through) { Sequel::Same } else { Sequel::Unknown }
 }

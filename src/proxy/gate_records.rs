@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::audit::{Log, Record, RecordKind, TryAppendError};
+use crate::gate::functions::{ApprovedFunction, FunctionEvent, FunctionRecorder};
 use crate::gate::{Approval, GateEvent, Hold, HoldState, Recorder, Unrecorded};
 
 /// Records holds and decisions. Nothing is held and nothing is approved that the log cannot take.
@@ -18,6 +19,44 @@ pub fn recorder(log: Log) -> Recorder {
             Ok(())
         }
     })
+}
+
+/// Records what happens to the approvals of functions, durably.
+#[must_use]
+pub fn function_recorder(log: Log) -> FunctionRecorder {
+    Arc::new(move |event| {
+        let log = log.clone();
+        Box::pin(async move {
+            log.append_durable(of_function(event)).await.map(drop).map_err(|error| Unrecorded(error.to_string()))
+        })
+    })
+}
+
+fn of_function(event: FunctionEvent) -> Record {
+    let (change, function, by, reason): (_, ApprovedFunction, _, _) = match event {
+        FunctionEvent::Approved(function) => {
+            let (by, reason) = (function.by.clone(), function.reason.clone());
+            ("approved", function, Some(by), Some(reason))
+        }
+        FunctionEvent::NotKept(function, why) => ("not kept", function, None, Some(why)),
+        FunctionEvent::Revoked { function, by, reason } => ("revoked", function, Some(by), reason),
+        FunctionEvent::Outdated(function) => ("outdated", function, None, Some("its body has changed".to_owned())),
+    };
+    let mut record = Record::new(RecordKind::Config);
+    record.database = Some(function.database.as_str().into());
+    record.by = by.map(Into::into);
+    record.reason = reason.map(Into::into);
+    record.detail = Some(serde_json::json!({
+        "function": {
+            "change": change,
+            "schema": function.schema,
+            "name": function.name,
+            "arguments": function.arguments,
+            "oid": function.oid,
+            "hash": function.hash,
+        },
+    }));
+    record
 }
 
 fn now_or_not_at_all(log: &Log, record: Record) -> Result<(), Unrecorded> {

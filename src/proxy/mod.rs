@@ -49,11 +49,12 @@ use arc_swap::ArcSwap;
 use crate::audit::Log;
 use crate::catalog::Catalog;
 use crate::gate::Gate;
+use crate::gate::functions::ApprovedFunctions;
 use crate::policy::{Engine, Identity};
 
 pub use connection::serve;
 pub use entry::{Entered, Entry, EntryError, EntryLimits};
-pub use gate_records::recorder;
+pub use gate_records::{function_recorder, recorder};
 pub use listener::{ListenAddress, Listener, ListenerLimits};
 pub use login::{LoggedIn, LoginError};
 pub use registry::{SessionView, Sessions};
@@ -72,6 +73,8 @@ pub struct Shared {
     pub catalog: Catalog,
     /// Where statements wait.
     pub gate: Gate,
+    /// User code that passes.
+    pub functions: ApprovedFunctions,
     /// Where everything is recorded.
     pub log: Log,
     /// Who is here.

@@ -14,7 +14,7 @@ use super::session::{CopyState, Failed, Meaning, Role, Session, Skipping, Stage,
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
 use crate::audit::{Record, RecordKind};
-use crate::blast::SearchPath;
+use crate::blast::{ApprovedUse, SearchPath};
 use crate::sql::{Action, DiscardTarget, Effect, SessionChange};
 use crate::wire::backend::{CommandComplete, ParameterDescription, ParameterStatus, TransactionStatus};
 use crate::wire::{BackendTag, DecodeError, Header, ReportFields, encode};
@@ -382,7 +382,7 @@ impl Session {
             Action::Grant | Action::Execute | Action::Unknown => true,
             _ => false,
         };
-        if decision.effects.iter().any(defines) {
+        if decision.approved == ApprovedUse::Unsettling || decision.effects.iter().any(defines) {
             self.names.pending_definitions = true;
             self.session_epoch += 1;
         }

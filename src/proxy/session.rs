@@ -126,6 +126,15 @@ pub(super) enum Failed {
     Yes,
 }
 
+/// What the approvals of user code were last taken over from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Followed {
+    /// The version of the approvals.
+    functions: u64,
+    /// The version of the facts.
+    facts: u64,
+}
+
 /// As which role a session acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -206,6 +215,8 @@ pub(super) struct Session {
     pub(super) own_at_login: OwnSettings,
     /// Whether it acts as the role that logged in.
     pub(super) role: Role,
+    /// Which approvals of user code its names are resolved with.
+    pub(super) approved: Followed,
     /// What the server reports of the settings that text and values are read with, and of who the session is.
     pub(super) reported: BTreeMap<&'static str, String>,
     /// Numbers the statements.
@@ -225,10 +236,11 @@ impl Session {
     }
 
     /// What decisions rest on at this moment.
-    pub(super) fn epoch(&self, engine: &Engine, facts: Option<&Facts>) -> Epoch {
+    pub(super) fn epoch(&self, engine: &Engine, facts: Option<&Facts>, functions: u64) -> Epoch {
         Epoch {
             policy: engine.version(),
             facts: facts.map_or(0, |facts| facts.version),
+            functions,
             in_block: engine.reads_transaction() && self.transaction != TransactionStatus::Idle,
             session: self.session_epoch,
         }
@@ -237,6 +249,7 @@ impl Session {
     /// Runs a decision with everything it needs.
     pub(super) fn decide_with<T>(&mut self, run: impl FnOnce(&mut Decider, &Surroundings<'_>) -> T) -> T {
         let (engine, facts) = self.ground();
+        self.follow_approved(facts.as_ref());
         let around = Surroundings {
             engine: &engine,
             identity: &self.who.identity,
@@ -247,7 +260,7 @@ impl Session {
             statements: &self.statements,
             portals: &self.portals,
             in_block: self.transaction != TransactionStatus::Idle,
-            epoch: self.epoch(&engine, facts.as_deref()),
+            epoch: self.epoch(&engine, facts.as_deref(), self.approved.functions),
         };
         run(&mut self.decider, &around)
     }
@@ -255,7 +268,26 @@ impl Session {
     /// Whether a decision still rests on what holds now.
     pub(super) fn is_current(&self, decision: &Decision) -> bool {
         let (engine, facts) = self.ground();
-        decision.epoch == self.epoch(&engine, facts.as_deref())
+        decision.epoch == self.epoch(&engine, facts.as_deref(), self.shared.functions.version())
+    }
+
+    /// Takes over what user code is approved by now; sees to it that approvals end whose body has changed.
+    fn follow_approved(&mut self, facts: Option<&Arc<Facts>>) {
+        let now =
+            Followed { functions: self.shared.functions.version(), facts: facts.map_or(0, |facts| facts.version) };
+        if now == self.approved {
+            return;
+        }
+        let approved = self.shared.functions.current();
+        self.approved = Followed { functions: approved.version(), ..now };
+        let code = approved.of(&self.who.database);
+        self.names.approved = code.all;
+        self.names.approved_unsettling = code.changes_session;
+        if let Some(facts) = facts.filter(|facts| approved.is_outdated(facts)) {
+            let (functions, facts) = (self.shared.functions.clone(), Arc::clone(facts));
+            // They fit no body that there is, so nothing waits for this.
+            tokio::spawn(async move { functions.drop_outdated(facts).await });
+        }
     }
 
     /// Does all that can be done with what has been read. The relay calls it after every read and every answer
