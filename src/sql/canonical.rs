@@ -132,6 +132,8 @@ mod tests {
     fn long_lists_and_many_rows_are_folded() {
         let list = (0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
         assert_eq!(texts(&format!("SELECT 7 IN ({list}) AND 8")), ["select 0 in (1, ...) and 2"]);
+        let truths = format!("SELECT a IN ({}true)", "true, ".repeat(20));
+        assert_eq!(texts(&truths), [truths.to_lowercase()]);
         let rows = (0..50).map(|n| format!("({n}, 'x'::text, NULL)")).collect::<Vec<_>>().join(",");
         assert_eq!(
             texts(&format!("INSERT INTO t VALUES {rows} RETURNING 5")),

@@ -43,6 +43,8 @@ struct Group {
     elements: usize,
     /// All elements are cast alike.
     uniform: bool,
+    /// TRUE or FALSE is among the elements.
+    truths: bool,
 }
 
 /// A literal, parameter, NULL, TRUE, FALSE or DEFAULT, perhaps with a cast.
@@ -88,7 +90,9 @@ impl<'a> Folder<'a> {
                 self.jumps.push(Jump { from: group.close + 1, to: run.end });
             }
         }
-        if group.elements > KEPT_MAX && group.uniform {
+        // `flag IN (true, false)` is true for every row, `flag IN (true, true)` is not.
+        let judged = group.truths && self.statement.word(open.wrapping_sub(1)) == Some("in");
+        if group.elements > KEPT_MAX && group.uniform && !judged {
             self.jumps.push(Jump { from: group.first_end, to: group.close });
         }
     }
@@ -113,14 +117,25 @@ impl<'a> Folder<'a> {
             _ => return None,
         };
         let first = self.element(open + 1)?;
-        let mut group = Group { first_end: first.end, close: first.end, elements: 1, uniform: true };
+        let mut group = Group {
+            first_end: first.end,
+            close: first.end,
+            elements: 1,
+            uniform: true,
+            truths: self.is_truth(open + 1),
+        };
         while self.statement.kind(group.close)? == TokenKind::Comma {
             let element = self.element(group.close + 1)?;
+            group.truths |= self.is_truth(group.close + 1);
             group.uniform &= element.cast == first.cast;
             group.elements += 1;
             group.close = element.end;
         }
         (self.statement.kind(group.close)? == closing).then_some(group)
+    }
+
+    fn is_truth(&self, start: usize) -> bool {
+        matches!(self.statement.word(start), Some("true" | "false"))
     }
 
     /// The casts of the elements of a group.
