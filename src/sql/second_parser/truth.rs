@@ -130,6 +130,7 @@ fn explain_nature(tree: &Tree, truth: &Truth, of_query: Nature) -> Nature {
         _ if executes => Nature::Change,
         (_, true) => Nature::Read,
         ("SelectStmt" | "DeclareCursorStmt", false) => of_query,
+        ("MergeStmt", false) => of_query.max(Nature::Mild),
         (_, false) => Nature::Change,
     }
 }
