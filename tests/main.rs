@@ -28,6 +28,7 @@ mod resources;
 mod review;
 mod session_state;
 mod startup;
+mod statement_kinds;
 mod support;
 mod tickets;
 mod upstreams;
