@@ -121,6 +121,26 @@ fn the_radius_names_tables_rows_cascades_and_triggers() {
 }
 
 #[test]
+fn the_radius_is_that_of_the_text_at_hand_where_one_like_it_was_decided_before() {
+    let counter = Counter::open();
+    let mut session = counter.session();
+    let few = "DELETE FROM orders WHERE customer_id = 1";
+    // As far as the first one went, this one is a DELETE of everything.
+    let shifted = format!("{}{few}", " ".repeat(" WHERE customer_id = 1".len()));
+    let rows: Vec<Value> = [few, shifted.as_str()]
+        .into_iter()
+        .map(|sql| {
+            session.raw(&query(sql));
+            let hold = counter.proxy.deny_next("only looking");
+            session.reply();
+            hold["radius"]["rows"].clone()
+        })
+        .collect();
+    assert!(rows[0]["value"].as_u64().is_some_and(|rows| rows < 100), "{rows:?}");
+    assert_eq!(rows[0], rows[1]);
+}
+
+#[test]
 fn a_denial_is_an_error_with_detail_and_hint() {
     let counter = Counter::open();
     let mut session = counter.session();

@@ -13,7 +13,7 @@ use crate::blast::SearchPath;
 use crate::catalog::RadiusRequest;
 use crate::gate::{HoldRequest, Wait};
 use crate::sql::risk::{Risk, assess_message};
-use crate::sql::{Action, Effect, SessionChange, Statement};
+use crate::sql::{Action, Effect, SessionChange, Statement, statement_spans};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::Bind;
 
@@ -150,15 +150,21 @@ impl Parts {
 fn radius_requests(session: &Session, passage: &Passage<'_>, decision: &Decision) -> Vec<RadiusRequest> {
     let sql = passage.sql.unwrap_or_default();
     let parameters = passage.bind.map(|bind| values::parameters(bind, passage.types)).unwrap_or_default();
-    let more_than_reads = decision.parts.iter().filter(|part| {
+    // The decision may have been made for another text, with other literals: where its statements stood says nothing
+    // of this one.
+    let spans = statement_spans(sql, &session.lexer.as_ref().copied().unwrap_or_default());
+    let own = |index: usize| spans.get(index).filter(|_| spans.len() == decision.parts.len()).cloned();
+    let more_than_reads = decision.parts.iter().enumerate().filter(|(_, part)| {
         part.resolved.effects.iter().any(|effect| !matches!(effect.action, Action::Read | Action::Transaction))
     });
     more_than_reads
         .take(MOST_RADII)
-        .map(|part| RadiusRequest {
+        .map(|(index, part)| RadiusRequest {
             database: session.who.database.to_string(),
             statement: part.statement.clone(),
-            text: values::text_of(sql.get(part.statement.span.clone()).unwrap_or_default()),
+            text: values::text_of(
+                sql.get(own(index).unwrap_or_else(|| part.statement.span.clone())).unwrap_or_default(),
+            ),
             parameters: parameters.clone(),
             resolved: part.resolved.clone(),
             names: session.names.clone(),

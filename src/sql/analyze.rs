@@ -56,6 +56,13 @@ pub fn analyze_within(text: &[u8], settings: &LexerSettings, limits: &Limits) ->
     }
 }
 
+/// Where the statements of a text stand, without their semicolons; nothing where it cannot be read.
+#[must_use]
+pub fn statement_spans(text: &[u8], settings: &LexerSettings) -> Vec<std::ops::Range<usize>> {
+    let Ok(lexed) = lex(text, settings, &Limits::INLINE) else { return Vec::new() };
+    split(&lexed, &Limits::INLINE).unwrap_or_default().iter().map(StatementTokens::span).collect()
+}
+
 fn analyze_parts(text_bytes: usize, parts: &[StatementTokens<'_>]) -> Script {
     let mut canonical = String::with_capacity(text_bytes);
     let mut statements = Vec::with_capacity(parts.len());

@@ -43,7 +43,7 @@ mod system;
 pub mod token;
 mod utility;
 
-pub use analyze::{Script, analyze, analyze_within};
+pub use analyze::{Script, analyze, analyze_within, statement_spans};
 pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
 pub use limits::Limits;
 pub use settings::LexerSettings;
