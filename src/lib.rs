@@ -37,6 +37,7 @@
 //! | 0 | [`sql`] | text -> statements -> effects; risk rules; the function allow-list |
 //! | 0 | [`wire`] | frames, messages, SCRAM, strictly inside their length |
 //! | 0 | [`tlog`] | RFC 6962 tree, proofs, signed notes |
+//! | 0 | [`latency`] | durations, counted: percentiles and buckets |
 //! | 0 | [`text`] | what people are shown: untrusted text made safe, excerpts of sources |
 //!
 //! # What is deliberately absent
@@ -50,6 +51,7 @@ pub mod catalog;
 pub mod cli;
 pub mod control;
 pub mod gate;
+pub mod latency;
 pub mod notify;
 pub mod policy;
 pub mod proxy;

@@ -38,6 +38,7 @@ fn state(gate: &Gate) -> State {
         functions: None,
         status: Arc::new(|| serde_json::json!({"version": "0"})),
         sessions: Arc::new(|| vec![serde_json::json!({"session": "s1"})]),
+        statistics: Arc::new(|| serde_json::json!({"sessions": 1})),
     }
 }
 

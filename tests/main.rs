@@ -19,6 +19,7 @@ mod lexer_oracle;
 mod limits;
 mod log_oracle;
 mod login;
+mod monitoring;
 mod pgbench;
 mod psql;
 mod readme;

@@ -36,10 +36,7 @@ impl Builder {
 
     /// Adds an entry, whose length must fit 16 bits.
     pub(super) fn push(&mut self, hash: Hash, entry: &[u8]) {
-        let length = u16::try_from(entry.len()).expect("an entry is at most 65,535 bytes long");
-        self.bytes.extend_from_slice(&hash.0);
-        self.bytes.extend_from_slice(&length.to_be_bytes());
-        self.bytes.extend_from_slice(entry);
+        push(&mut self.bytes, hash, entry);
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -49,6 +46,26 @@ impl Builder {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
     }
+}
+
+/// Adds an entry, whose length must fit 16 bits, to a list that has the form of a chunk and may be longer.
+pub(super) fn push(list: &mut Vec<u8>, hash: Hash, entry: &[u8]) {
+    let length = u16::try_from(entry.len()).expect("an entry is at most 65,535 bytes long");
+    list.extend_from_slice(&hash.0);
+    list.extend_from_slice(&length.to_be_bytes());
+    list.extend_from_slice(entry);
+}
+
+/// The same with an entry that is written in its place.
+pub(super) fn push_leaf(list: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = list.len();
+    list.resize(start + HEADER_BYTES, 0);
+    write(list);
+    let (before, entry) = list.split_at_mut(start + HEADER_BYTES);
+    let length = u16::try_from(entry.len()).expect("an entry is at most 65,535 bytes long");
+    let header = &mut before[start..];
+    header[..HASH_BYTES].copy_from_slice(&Hash::of_leaf(entry).0);
+    header[HASH_BYTES..].copy_from_slice(&length.to_be_bytes());
 }
 
 /// The entries of a chunk with their stored hashes; `None` in place of the first that runs past the chunk's end.
@@ -89,6 +106,13 @@ mod tests {
             let mut chunk = Builder::default();
             for (hash, entry) in &list {
                 chunk.push(Hash(*hash), entry);
+            }
+            let mut leaves = Vec::new();
+            for (_, entry) in &list {
+                push_leaf(&mut leaves, |out| out.extend_from_slice(entry));
+            }
+            for (pushed, (_, entry)) in entries(&leaves).zip(&list) {
+                prop_assert_eq!(pushed, Some((Hash::of_leaf(entry), entry.as_slice())));
             }
             let read: Vec<_> = entries(chunk.as_bytes()).map(|entry| entry.map(|(hash, entry)| (hash.0, entry.to_vec()))).collect();
             prop_assert_eq!(read, list.iter().cloned().map(Some).collect::<Vec<_>>());

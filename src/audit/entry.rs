@@ -22,8 +22,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use super::record::Record;
-use crate::text;
+use super::encoded::write_number;
 
 /// The longest entry.
 pub const MAX_BYTES: usize = u16::MAX as usize;
@@ -35,16 +34,13 @@ pub(super) const SALT_BYTES: usize = 16;
 #[cfg(test)]
 pub(super) const AROUND_RECORD_BYTES: usize = r#""index":18446744073709551615,"salt":"0123456789012345678901","#.len();
 
-/// Appends the entry of a record, which must be [bounded](Record::bounded), to the buffer.
-pub(super) fn encode(index: u64, record: &Record, salt: [u8; SALT_BYTES], buffer: &mut Vec<u8>) {
-    use std::io::Write as _;
+/// Appends the entry of an [encoded](super::Encoded) record to the buffer.
+pub(super) fn encode(index: u64, record: &[u8], salt: [u8; SALT_BYTES], buffer: &mut Vec<u8>) {
     let start = buffer.len();
-    write!(buffer, "{{\"index\":{index}").expect("writing to a Vec cannot fail");
-    let brace = buffer.len();
-    text::json::write(&mut *buffer, record)
-        .expect("a record has only string keys and no value that fails to serialize");
-    buffer[brace] = b',';
-    buffer.pop();
+    buffer.extend_from_slice(b"{\"index\":");
+    write_number(buffer, index);
+    buffer.push(b',');
+    buffer.extend_from_slice(record);
     buffer.extend_from_slice(b",\"salt\":\"");
     let mut text = [0; SALT_BYTES.div_ceil(3) * 4];
     let written = STANDARD_NO_PAD.encode_slice(salt, &mut text).expect("the buffer holds the salt's base64");
@@ -58,14 +54,14 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::audit::RecordKind;
+    use crate::audit::{Encoded, Record, RecordKind};
 
     #[test]
     fn an_entry_is_the_record_with_its_index_and_salt() {
         let mut record = Record::at(Timestamp::UNIX_EPOCH, RecordKind::Intent);
         record.set_sql(b"SELECT '\"\n'");
         let mut buffer = b"before".to_vec();
-        encode(7, &record, [0xff; 16], &mut buffer);
+        encode(7, Encoded::of(record).as_bytes(), [0xff; 16], &mut buffer);
         assert_eq!(
             std::str::from_utf8(&buffer).unwrap(),
             r#"before{"index":7,"time":"1970-01-01T00:00:00.000Z","kind":"intent","sql":"SELECT '\"\n'","salt":"/////////////////////w"}"#

@@ -9,6 +9,11 @@ pub(super) fn store(directory: &Path) -> PathBuf {
     directory.join("audit.redb")
 }
 
+/// The journal: two files, written in turn.
+pub(super) fn journals(directory: &Path) -> [PathBuf; 2] {
+    [directory.join("audit.journal.0"), directory.join("audit.journal.1")]
+}
+
 /// The signing key, a secret.
 pub(super) fn key(directory: &Path) -> PathBuf {
     directory.join("audit.key")

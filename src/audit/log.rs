@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -10,9 +11,11 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use super::encoded::Encoded;
 use super::queue::{Closed, NoPlace, Queue};
 use super::record::Record;
 use super::writer;
+use crate::latency::Latencies;
 
 /// How a log is kept.
 #[derive(Debug, Clone)]
@@ -20,9 +23,7 @@ pub struct Options {
     /// The log's name in its checkpoints and the name of its key, e.g. `pgsluice/db1`; used when the key is made.
     /// `None`: `pgsluice/` and the host's name.
     pub origin: Option<String>,
-    /// How many records may wait to be written.
-    pub queue_records: usize,
-    /// How many bytes of large records may wait to be written.
+    /// How many bytes of records may wait to be written.
     pub queue_bytes: usize,
     /// How long records that nobody waits for may gather before they are written.
     pub gather: Duration,
@@ -36,8 +37,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             origin: None,
-            queue_records: 16 * 1024,
-            queue_bytes: 64 * 1024 * 1024,
+            queue_bytes: 32 * 1024 * 1024,
             gather: Duration::from_millis(100),
             checkpoint_every: Duration::from_millis(200),
             cache_bytes: 32 * 1024 * 1024,
@@ -99,9 +99,20 @@ pub enum AppendError {
 /// Why a record was not taken at once.
 #[derive(Debug, thiserror::Error)]
 pub enum TryAppendError {
-    /// The queue is full. Here is the record again: wait with [`Log::append`].
+    /// The queue is full. Here is the record again: wait with [`Log::append_encoded`].
     #[error("the audit log's queue is full")]
-    Full(Box<Record>),
+    Full(Encoded),
+    /// As [`AppendError::Failed`].
+    #[error("the audit log cannot write: {0}")]
+    Failed(Arc<str>),
+}
+
+/// Why an encoded record was not taken at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAppended {
+    /// The queue is full: wait with [`Log::append_encoded`].
+    #[error("the audit log's queue is full")]
+    Full,
     /// As [`AppendError::Failed`].
     #[error("the audit log cannot write: {0}")]
     Failed(Arc<str>),
@@ -119,7 +130,10 @@ pub(super) enum Health {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) queue: Queue,
-    pub(super) health: watch::Sender<Health>,
+    health: watch::Sender<Health>,
+    /// Whether `health` says that it runs, to be asked for each statement.
+    runs: AtomicBool,
+    durable_lag: Mutex<Latencies>,
 }
 
 /// An open log. Cheap to clone; the last clone to be dropped closes it.
@@ -144,8 +158,10 @@ impl Log {
     /// See [`OpenError`].
     pub fn open(directory: &Path, options: Options) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
-            queue: Queue::new(options.queue_records, options.queue_bytes),
+            queue: Queue::new(options.queue_bytes),
             health: watch::Sender::new(Health::Running),
+            runs: AtomicBool::new(true),
+            durable_lag: Mutex::default(),
         });
         let (vkey, writer) = writer::start(directory, options, Arc::clone(&shared))?;
         Ok(Self { inner: Arc::new(Inner { shared, vkey, writer: Mutex::new(Some(writer)) }) })
@@ -159,7 +175,26 @@ impl Log {
     /// # Errors
     /// The log cannot write.
     pub async fn append(&self, record: Record) -> Result<(), AppendError> {
+        self.append_encoded(Encoded::of(record)).await
+    }
+
+    /// The same of a record that is encoded already.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub async fn append_encoded(&self, record: Encoded) -> Result<(), AppendError> {
         self.enqueue(Some(record), None).await
+    }
+
+    /// Appends an encoded record if the queue has room now, and leaves it to the caller.
+    ///
+    /// # Errors
+    /// The queue is full, or the log cannot write.
+    pub fn try_append_encoded(&self, record: &Encoded) -> Result<(), NotAppended> {
+        self.inner.shared.queue.try_put(Some(record.as_bytes()), None).map_err(|(why, _)| match why {
+            NoPlace::Full => NotAppended::Full,
+            NoPlace::Closed => NotAppended::Failed(self.reason()),
+        })
     }
 
     /// Appends a record if the queue has room now.
@@ -167,7 +202,11 @@ impl Log {
     /// # Errors
     /// The queue is full, which gives the record back, or the log cannot write.
     pub fn try_append(&self, record: Record) -> Result<(), TryAppendError> {
-        self.try_enqueue(record, None)
+        let record = Encoded::of(record);
+        self.try_append_encoded(&record).map_err(|error| match error {
+            NotAppended::Full => TryAppendError::Full(record),
+            NotAppended::Failed(reason) => TryAppendError::Failed(reason),
+        })
     }
 
     /// Appends a record and waits until it, and all that this caller appended before it, is on disk. Gives its index.
@@ -176,18 +215,8 @@ impl Log {
     /// The log cannot write: the record may or may not be on disk.
     pub async fn append_durable(&self, record: Record) -> Result<u64, AppendError> {
         let (sender, receipt) = self.receipt();
-        self.enqueue(Some(record), Some(sender)).await?;
+        self.enqueue(Some(Encoded::of(record)), Some(sender)).await?;
         receipt.await
-    }
-
-    /// Appends a record if the queue has room now, and gives a receipt to wait with.
-    ///
-    /// # Errors
-    /// As [`Log::try_append`].
-    pub fn submit(&self, record: Record) -> Result<DurableReceipt, TryAppendError> {
-        let (sender, receipt) = self.receipt();
-        self.try_enqueue(record, Some(sender))?;
-        Ok(receipt)
     }
 
     /// Waits until all that this caller has appended is on disk.
@@ -204,6 +233,18 @@ impl Log {
     #[must_use]
     pub fn failed(&self) -> Option<String> {
         self.failure().map(|reason| reason.to_string())
+    }
+
+    /// How many records wait to be written.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.inner.shared.queue.len()
+    }
+
+    /// From a record to its being on disk: for all records of a batch, what its oldest waited.
+    #[must_use]
+    pub fn durable_lag(&self) -> Latencies {
+        self.inner.shared.durable_lag.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until the log cannot write any more, and says why. Ready for ever after.
@@ -235,23 +276,9 @@ impl Log {
         }
     }
 
-    async fn enqueue(&self, record: Option<Record>, durable: Option<oneshot::Sender<u64>>) -> Result<(), AppendError> {
-        let record = record.map(|record| Box::new(record.bounded()));
-        let weight = record.as_ref().map_or(0, |record| record.weight_bytes());
-        let queue = &self.inner.shared.queue;
-        let place = queue.place(weight).await.map_err(|Closed| self.append_error())?;
-        queue.put(place, record, durable).map_err(|Closed| self.append_error())
-    }
-
-    fn try_enqueue(&self, record: Record, durable: Option<oneshot::Sender<u64>>) -> Result<(), TryAppendError> {
-        let record = Box::new(record.bounded());
-        let queue = &self.inner.shared.queue;
-        let place = match queue.try_place(record.weight_bytes()) {
-            Ok(place) => place,
-            Err(NoPlace::Full) => return Err(TryAppendError::Full(record)),
-            Err(NoPlace::Closed) => return Err(TryAppendError::Failed(self.reason())),
-        };
-        queue.put(place, Some(record), durable).map_err(|Closed| TryAppendError::Failed(self.reason()))
+    async fn enqueue(&self, record: Option<Encoded>, durable: Option<oneshot::Sender<u64>>) -> Result<(), AppendError> {
+        let record = record.as_ref().map(Encoded::as_bytes);
+        self.inner.shared.queue.put(record, durable).await.map_err(|Closed| self.append_error())
     }
 
     fn receipt(&self) -> (oneshot::Sender<u64>, DurableReceipt) {
@@ -274,8 +301,25 @@ impl Log {
 }
 
 impl Shared {
+    /// So many records are on disk; the oldest of them waited that long.
+    pub(super) fn durable(&self, records: u64, lag: std::time::Duration) {
+        if records > 0 {
+            self.durable_lag.lock().unwrap_or_else(PoisonError::into_inner).record_many(lag, records);
+        }
+    }
+
+    /// Says how it is from now on; never that it runs again.
+    pub(super) fn set_health(&self, health: Health) {
+        // Before those who wait for it are woken.
+        self.runs.store(false, Ordering::Release);
+        self.health.send_replace(health);
+    }
+
     /// Why the log cannot write, if it cannot.
     fn failure(&self) -> Option<Arc<str>> {
+        if self.runs.load(Ordering::Acquire) {
+            return None;
+        }
         match &*self.health.borrow() {
             Health::Running => None,
             Health::Failed(reason) => Some(Arc::clone(reason)),

@@ -2,10 +2,12 @@
 
 mod checkpointer;
 mod chunk;
+mod encoded;
 pub mod entry;
 pub mod export;
 mod files;
 mod guard;
+mod journal;
 mod key;
 mod log;
 mod overlay;
@@ -14,12 +16,14 @@ mod reader;
 mod record;
 mod snapshot;
 mod store;
+mod storer;
 pub mod verify;
 pub mod view;
 mod writer;
 
+pub use encoded::{Encoded, Judged, Microseconds, Recorded, Scribe, write_string};
 pub use guard::quiet as quiet_panics;
-pub use log::{AppendError, DurableReceipt, Log, OpenError, Options, TryAppendError};
+pub use log::{AppendError, DurableReceipt, Log, NotAppended, OpenError, Options, TryAppendError};
 pub use reader::{ReadError, Reader};
 pub use record::{Record, RecordKind};
 pub use snapshot::{Chunk, Chunks, Continue, Damage, Snapshot, StoredEntry};

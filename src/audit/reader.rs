@@ -10,6 +10,7 @@ use redb::{
 
 use super::files;
 use super::guard::guarded;
+use super::journal;
 use super::overlay::Overlay;
 use super::snapshot::{Damage, Snapshot};
 use super::store;
@@ -105,10 +106,15 @@ impl Reader {
     /// # Errors
     /// See [`ReadError`].
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
+        // Before the store: what is not in the journal any more is in the store by then.
+        let runs = journal::read_all(&self.directory)
+            .map_err(|source| ReadError::Io { path: self.directory.clone(), source })?;
         let transaction = guarded(|| self.database.begin_read())
             .map_err(|reason| Damage::new(0, reason))?
             .map_err(|error| Damage::new(0, error.to_string()))?;
-        Snapshot::new(transaction)?.ok_or_else(|| ReadError::Missing { directory: self.directory.clone() })
+        let snapshot = Snapshot::new(transaction)?;
+        let snapshot = snapshot.ok_or_else(|| ReadError::Missing { directory: self.directory.clone() })?;
+        Ok(snapshot.with_journal(runs))
     }
 }
 

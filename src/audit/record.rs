@@ -313,30 +313,6 @@ impl Record {
             self.actions = Some(effects[..kept].into());
         }
     }
-
-    /// About how many bytes the record holds on to while it waits to be written.
-    pub(super) fn weight_bytes(&self) -> usize {
-        let texts = [
-            &self.session,
-            &self.identity,
-            &self.database,
-            &self.sql,
-            &self.policy,
-            &self.hold,
-            &self.by,
-            &self.reason,
-        ];
-        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
-        let params: usize = self
-            .params
-            .iter()
-            .flatten()
-            .map(|value| value.as_ref().map_or(0, String::len) + size_of::<Option<String>>())
-            .sum();
-        let detail = self.detail.as_ref().map_or(0, |_| DETAIL_KEPT_BYTES);
-        let actions = self.actions.as_ref().map_or(0, |effects| effects.len() * (size_of::<Effect>() + 32));
-        size_of::<Self>() + texts + params + detail + actions
-    }
 }
 
 /// How many bytes JSON needs for the text, without its quotes.

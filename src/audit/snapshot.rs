@@ -2,8 +2,11 @@
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata as _, TableError};
 
+use std::collections::HashMap;
+
 use super::chunk;
 use super::guard::guarded;
+use super::journal::{self, Run};
 use super::store::{CHECKPOINT, ENTRIES, HEAD, Head, META, NODES, node_key};
 use crate::tlog::tile::TILE_HEIGHT;
 use crate::tlog::{Frontier, HASH_BYTES, Hash, Nodes};
@@ -31,8 +34,16 @@ pub struct Snapshot {
     nodes: ReadOnlyTable<u64, [u8; HASH_BYTES]>,
     head: Head,
     checkpoint: Option<Vec<u8>>,
+    tail: Tail,
     // Kept: the tables read through it.
     _transaction: ReadTransaction,
+}
+
+/// Entries that are in the journal and not in the store yet, and the nodes that they complete.
+#[derive(Debug, Default)]
+struct Tail {
+    run: Run,
+    nodes: HashMap<u64, Hash>,
 }
 
 /// Entries that are stored together.
@@ -79,8 +90,24 @@ impl Snapshot {
             nodes: transaction.open_table(NODES).map_err(|error| text(&error))?,
             head,
             checkpoint,
+            tail: Tail::default(),
             _transaction: transaction,
         }))
+    }
+
+    /// With the entries that the journal has behind those of the store.
+    pub(super) fn with_journal(mut self, runs: Vec<Run>) -> Self {
+        let run = journal::joined(runs, self.size());
+        let mut nodes = HashMap::new();
+        for (leaf, _) in chunk::entries(&run.entries).flatten() {
+            self.head.frontier.append(leaf, |height, index, hash| {
+                if height % TILE_HEIGHT == 0 {
+                    nodes.insert(node_key(height / TILE_HEIGHT, index), hash);
+                }
+            });
+        }
+        self.tail = Tail { run, nodes };
+        self
     }
 
     /// The number of entries.
@@ -109,7 +136,7 @@ impl Snapshot {
             self.entries.range(start..)
         });
         match range {
-            Ok(Ok(range)) => Ok(Chunks { range: Some(range), next: None }),
+            Ok(Ok(range)) => Ok(Chunks { range: Some(range), next: None, tail: Some(&self.tail.run) }),
             Ok(Err(error)) => Err(Damage::new(index, error.to_string())),
             Err(reason) => Err(Damage::new(index, reason)),
         }
@@ -155,6 +182,9 @@ impl Snapshot {
     /// The stored node of that level of tiles (1 or above), if there is one.
     pub(super) fn tile_node(&self, level: u32, index: u64) -> Result<Option<Hash>, String> {
         let key = node_key(level, index);
+        if let Some(hash) = self.tail.nodes.get(&key) {
+            return Ok(Some(*hash));
+        }
         match guarded(|| self.nodes.get(key).map(|hash| hash.map(|hash| Hash(hash.value())))) {
             Ok(Ok(hash)) => Ok(hash),
             Ok(Err(error)) => Err(error.to_string()),
@@ -165,7 +195,7 @@ impl Snapshot {
     /// How many nodes are stored.
     pub(super) fn tile_node_count(&self) -> Result<u64, String> {
         match guarded(|| self.nodes.len()) {
-            Ok(Ok(count)) => Ok(count),
+            Ok(Ok(count)) => Ok(count + self.tail.nodes.len() as u64),
             Ok(Err(error)) => Err(error.to_string()),
             Err(reason) => Err(reason),
         }
@@ -186,6 +216,8 @@ pub struct Chunks<'a> {
     range: Option<redb::Range<'a, u64, &'static [u8]>>,
     /// The entry that the next chunk must begin with, once that is known.
     next: Option<u64>,
+    /// What comes behind the store's.
+    tail: Option<&'a Run>,
 }
 
 impl Iterator for Chunks<'_> {
@@ -202,7 +234,10 @@ impl Iterator for Chunks<'_> {
             Some(Ok(Chunk { first: key.value(), bytes: value.value().to_vec() }))
         });
         let chunk = match read {
-            Ok(None) => return None,
+            Ok(None) => {
+                let run = self.tail.take().filter(|run| run.count > 0)?;
+                Ok(Chunk { first: run.first, bytes: run.entries.clone() })
+            }
             Ok(Some(Ok(chunk))) => match self.next {
                 Some(next) if chunk.first != next => Err("the entry is missing".to_owned()),
                 _ => Ok(chunk),

@@ -25,11 +25,9 @@ use std::path::{Path, PathBuf};
 use redb::{ConcurrencyMode, Database, DatabaseError, ReadableDatabase as _, TableDefinition};
 
 use super::chunk;
-use super::entry::{self, SALT_BYTES};
 use super::files;
 use super::guard::guarded;
 use super::log::OpenError;
-use super::record::Record;
 use super::snapshot::Snapshot;
 use crate::tlog::tile::TILE_HEIGHT;
 use crate::tlog::{Frontier, HASH_BYTES, Hash};
@@ -124,27 +122,13 @@ impl Store {
         &self.frontier
     }
 
-    /// Appends entries for the records, sets the state and keeps the checkpoint; ready when that is on disk. After an
-    /// error the store must not be used again: what was appended is then on disk or not.
-    pub(super) fn append<'a>(
-        &mut self,
-        records: impl ExactSizeIterator<Item = &'a Record>,
-        state: State,
-        checkpoint: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let mut salts = vec![0; records.len() * SALT_BYTES];
-        getrandom::fill(&mut salts).map_err(|error| StoreError(format!("no random numbers: {error}")))?;
-        let (salts, _) = salts.as_chunks::<SALT_BYTES>();
-        self.write(records.zip(salts.iter().copied()), state, checkpoint)
-            .map_err(|error| StoreError(format!("{}: {error}", self.path.display())))
+    /// Appends entries, in the form of a chunk, sets the state and keeps the checkpoint; ready when that is on disk. After
+    /// an error the store must not be used again: what was appended is then on disk or not.
+    pub(super) fn append(&mut self, entries: &[u8], state: State, checkpoint: Option<&str>) -> Result<(), StoreError> {
+        self.write(entries, state, checkpoint).map_err(|error| StoreError(format!("{}: {error}", self.path.display())))
     }
 
-    fn write<'a>(
-        &mut self,
-        records: impl Iterator<Item = (&'a Record, [u8; SALT_BYTES])>,
-        state: State,
-        checkpoint: Option<&str>,
-    ) -> Result<(), redb::Error> {
+    fn write(&mut self, list: &[u8], state: State, checkpoint: Option<&str>) -> Result<(), redb::Error> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_quick_repair(true);
         {
@@ -152,18 +136,13 @@ impl Store {
             let mut completed = Vec::new();
             let mut chunk = chunk::Builder::default();
             let mut chunk_start = self.frontier.size();
-            let mut entry = Vec::new();
-            for (record, salt) in records {
-                let index = self.frontier.size();
-                entry.clear();
-                entry::encode(index, record, salt, &mut entry);
+            for (leaf, entry) in chunk::entries(list).flatten() {
                 if chunk.is_full_for(entry.len()) {
                     entries.insert(chunk_start, chunk.as_bytes())?;
                     chunk.clear();
-                    chunk_start = index;
+                    chunk_start = self.frontier.size();
                 }
-                let leaf = Hash::of_leaf(&entry);
-                chunk.push(leaf, &entry);
+                chunk.push(leaf, entry);
                 self.frontier.append(leaf, |height, index, hash| {
                     if height % TILE_HEIGHT == 0 {
                         completed.push((node_key(height / TILE_HEIGHT, index), hash));

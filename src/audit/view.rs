@@ -202,7 +202,8 @@ mod tests {
         record.params = Some(vec![None, Some("1".into())]);
         record.rows = Some(3);
         let mut json = Vec::new();
-        crate::audit::entry::encode(5, &record, [1; 16], &mut json);
+        let encoded = crate::audit::Encoded::of(record.clone());
+        crate::audit::entry::encode(5, encoded.as_bytes(), [1; 16], &mut json);
         let view = EntryView::parse(&json).unwrap();
         assert_eq!(view.index, 5);
         assert_eq!(view.kind, "outcome");

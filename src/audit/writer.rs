@@ -1,5 +1,5 @@
-//! The one thread that writes: takes what is queued, makes it durable, tells those who wait, lets it be signed. In that
-//! order.
+//! The one thread that writes what was appended: gives each record its index, puts what somebody waits for on disk, tells
+//! them, and hands everything on to the store.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -7,18 +7,25 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::checkpointer::Checkpointer;
-use super::files;
+use super::encoded::Encoded;
+use super::entry::{self, SALT_BYTES};
+use super::journal::{self, Journal};
 use super::key::{self, Existing};
 use super::log::{Health, OpenError, Options, Shared};
-use super::queue::Item;
+use super::queue::{Batch, Taken};
 use super::record::{Record, RecordKind};
 use super::snapshot::Snapshot;
 use super::store::{Found, State, Store};
+use super::storer::{Job, Storer};
+use super::{chunk, files};
 use crate::tlog::note::VerifierKey;
-use crate::tlog::{self, Checkpoint};
+use crate::tlog::{self, Checkpoint, Hash};
+
+/// How many bytes of entries may wait for the store; beyond that the writer waits for it.
+const MOST_PENDING_BYTES: usize = 16 << 20;
 
 /// Opens the log and starts its threads; gives its verifier key.
 pub(super) fn start(
@@ -37,19 +44,32 @@ pub(super) fn start(
         check_against_checkpoints(directory, &snapshot, key.verifier())?;
     }
     let failed = |reason| OpenError::Store { path: files::store(directory), reason };
-    let gap = (found == Found::Open).then(gap_record);
-    store.append(gap.iter(), State::Open, None).map_err(|error| failed(error.to_string()))?;
+    let left = left_by_a_killed_writer(directory, &store, found).map_err(io)?;
+    store.append(&left, State::Open, None).map_err(|error| failed(error.to_string()))?;
+    let journal = Journal::open(directory).map_err(io)?;
     let checkpointer = Arc::new(Checkpointer::new(directory, key, checkpoint_every));
     checkpointer.publish(store.frontier()).map_err(failed)?;
-    let writer = Writer {
-        store,
-        checkpointer: Arc::clone(&checkpointer),
-        signer: Some(checkpointer.start().map_err(io)?),
-        shared,
-        gather,
-    };
+    let next = store.frontier().size();
+    let signer = checkpointer.start().map_err(io)?;
+    let storer = Storer::start(store, checkpointer, signer, Arc::clone(&shared)).map_err(io)?;
+    let writer = Writer { storer, journal, next, pending: Pending::default(), salts: Vec::new(), shared, gather };
     let thread = std::thread::Builder::new().name("audit-writer".to_owned()).spawn(move || writer.run()).map_err(io)?;
     Ok((vkey, thread))
+}
+
+/// What is in the journal and not in the store, and that there is a gap behind it. A log that was closed has neither.
+fn left_by_a_killed_writer(directory: &Path, store: &Store, found: Found) -> io::Result<Vec<u8>> {
+    if found != Found::Open {
+        return Ok(Vec::new());
+    }
+    let run = journal::read_from(directory, store.frontier().size())?;
+    let mut entries = run.entries;
+    let mut salt = [0; SALT_BYTES];
+    getrandom::fill(&mut salt).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut gap = Vec::new();
+    entry::encode(run.first + run.count, Encoded::of(gap_record()).as_bytes(), salt, &mut gap);
+    chunk::push(&mut entries, Hash::of_leaf(&gap), &gap);
+    Ok(entries)
 }
 
 /// What is stored must continue what was signed last, or the next signature would contradict it.
@@ -86,11 +106,35 @@ fn gap_record() -> Record {
 }
 
 struct Writer {
-    store: Store,
-    checkpointer: Arc<Checkpointer>,
-    signer: Option<JoinHandle<()>>,
+    storer: Storer,
+    journal: Journal,
+    /// The index of the next entry.
+    next: u64,
+    pending: Pending,
+    salts: Vec<u8>,
     shared: Arc<Shared>,
     gather: Duration,
+}
+
+/// Entries that the store has not been given.
+#[derive(Debug, Default)]
+struct Pending {
+    /// In the form of a chunk.
+    entries: Vec<u8>,
+    count: u64,
+    /// How much of that is in the journal.
+    journaled: Place,
+    /// When the oldest was made an entry.
+    since: Option<Instant>,
+    /// When the oldest that is not in the journal was appended.
+    oldest: Option<Instant>,
+}
+
+/// A place among the pending entries.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    bytes: usize,
+    count: u64,
 }
 
 impl Writer {
@@ -98,67 +142,111 @@ impl Writer {
         // Said also if this thread panics: nobody may wait for a writer that is gone.
         let mut ending =
             Ending { shared: Arc::clone(&self.shared), health: Health::Failed("the writer stopped".into()) };
-        let mut result = Ok(());
-        while result.is_ok()
-            && let Some(items) = self.shared.queue.take(self.gather)
-        {
-            result = self.write(items, &ending);
+        let result = self.work();
+        if let Err(reason) = &result {
+            // Before those who wait see that nobody will answer them.
+            self.shared.queue.close();
+            self.shared.set_health(Health::Failed(reason.as_str().into()));
         }
         // The file is closed before anybody hears that the log is: it can be opened again at once.
-        let result = match result {
-            Ok(()) => self.finish(),
-            Err(reason) => {
-                drop(self);
-                Err(reason)
-            }
-        };
+        let result = result.and_then(|()| self.finish());
         ending.health = match result {
             Ok(()) => Health::Closed,
             Err(reason) => Health::Failed(reason.into()),
         };
     }
 
-    /// Makes a batch durable and tells those who wait for it.
-    fn write(&mut self, items: Vec<Item>, ending: &Ending) -> Result<(), String> {
-        let mut index = self.store.frontier().size();
-        let records: Vec<&Record> = items.iter().filter_map(|item| item.record.as_deref()).collect();
-        let wrote = if records.is_empty() { Ok(()) } else { self.append(&records, State::Open) };
-        if let Err(reason) = wrote {
-            // Before the waiters of this batch see that nobody will answer them.
-            ending.shared.queue.close();
-            ending.shared.health.send_replace(Health::Failed(reason.as_str().into()));
-            return Err(reason);
-        }
-        for item in items {
-            let is_record = item.record.is_some();
-            if let Some(durable) = item.durable {
-                // Whoever waited may be gone.
-                let _ = durable.send(index);
+    fn work(&mut self) -> Result<(), String> {
+        let mut batch = Batch::default();
+        loop {
+            let until = self.pending.since.map(|since| since + self.gather);
+            match self.shared.queue.take(&mut batch, self.gather, until) {
+                Taken::Batch => self.write(&mut batch)?,
+                Taken::Nothing => {}
+                Taken::Closed => return Ok(()),
             }
-            index += u64::from(is_record);
+            self.hand_over()?;
+        }
+    }
+
+    /// Makes entries of a batch, puts them on disk if somebody waits for that, and tells them.
+    fn write(&mut self, batch: &mut Batch) -> Result<(), String> {
+        self.salts.resize(batch.len() * SALT_BYTES, 0);
+        getrandom::fill(&mut self.salts).map_err(|error| format!("no random numbers: {error}"))?;
+        let (salts, _) = self.salts.as_chunks::<SALT_BYTES>();
+        let first = self.next;
+        for (record, salt) in batch.records().zip(salts) {
+            let index = self.next;
+            chunk::push_leaf(&mut self.pending.entries, |entry| entry::encode(index, record, *salt, entry));
+            self.next += 1;
+            self.pending.count += 1;
+        }
+        self.salts.shrink_to(1 << 16);
+        if batch.len() > 0 {
+            self.pending.since.get_or_insert_with(Instant::now);
+            self.pending.oldest = self.pending.oldest.or(batch.since());
+        }
+        if batch.is_urgent() {
+            self.put_on_disk()?;
+            batch.is_durable_from(first);
         }
         Ok(())
     }
 
-    fn append(&mut self, records: &[&Record], state: State) -> Result<(), String> {
-        let checkpoint = self.checkpointer.published()?;
-        self.store.append(records.iter().copied(), state, checkpoint.as_deref()).map_err(|error| error.to_string())?;
-        self.checkpointer.durable(self.store.frontier());
+    /// Puts all entries on disk, in the journal where they are not there or in the store already.
+    fn put_on_disk(&mut self) -> Result<(), String> {
+        // What the store was given without being in the journal must not come behind what follows it.
+        self.storer.wait_for_unjournaled()?;
+        let Place { bytes, count } = self.pending.journaled;
+        let entries = &self.pending.entries[bytes..];
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let more = self.pending.count - count;
+        let first = self.next - more;
+        let number = u32::try_from(more).map_err(|_| "too many entries at once")?;
+        self.journal.append(first, number, entries).map_err(|error| format!("the journal: {error}"))?;
+        self.pending.journaled = Place { bytes: self.pending.entries.len(), count: self.pending.count };
+        if let Some(oldest) = self.pending.oldest.take() {
+            self.shared.durable(more, oldest.elapsed());
+        }
         Ok(())
     }
 
-    /// Signs the whole log and closes it in good order.
+    /// Gives the store what is pending, if it is time to and the store has nothing to do.
+    fn hand_over(&mut self) -> Result<(), String> {
+        let Some(since) = self.pending.since else { return self.storer.failed() };
+        let is_due = since.elapsed() >= self.gather || self.pending.journaled.count < self.pending.count;
+        let is_much = self.pending.entries.len() >= MOST_PENDING_BYTES;
+        if !is_due && !is_much {
+            return self.storer.failed();
+        }
+        if is_much {
+            self.storer.wait()?;
+        } else if !self.storer.is_idle()? {
+            // Soon again.
+            self.pending.since = Some(Instant::now());
+            return Ok(());
+        }
+        self.give()
+    }
+
+    /// Gives the store all that is pending. It has nothing to do.
+    fn give(&mut self) -> Result<(), String> {
+        let Pending { entries, count, journaled, oldest, .. } = std::mem::take(&mut self.pending);
+        // The other file's entries are in the store by now.
+        self.journal.turn();
+        self.storer.give(Job { entries, unjournaled: count - journaled.count, oldest })
+    }
+
+    /// Stores everything, signs the whole log and closes it in good order.
     fn finish(mut self) -> Result<(), String> {
-        self.checkpointer.close();
-        if let Some(signer) = self.signer.take() {
-            signer.join().map_err(|_| "signing a checkpoint panicked")?;
+        self.storer.wait()?;
+        if self.pending.count > 0 {
+            self.give()?;
         }
-        self.checkpointer.published()?;
-        let checkpoint = self.checkpointer.publish(self.store.frontier())?;
-        self.store
-            .append(std::iter::empty(), State::Closed, Some(&checkpoint))
-            .and_then(|()| self.store.close())
-            .map_err(|error| error.to_string())
+        self.storer.finish()?;
+        self.journal.remove().map_err(|error| format!("the journal: {error}"))
     }
 }
 
@@ -171,8 +259,9 @@ struct Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         self.shared.queue.close();
-        self.shared.health.send_replace(self.health.clone());
+        self.shared.set_health(self.health.clone());
         // Their senders go: whoever waits sees that nobody will answer.
-        while self.shared.queue.take(Duration::ZERO).is_some() {}
+        let mut batch = Batch::default();
+        while self.shared.queue.take(&mut batch, Duration::ZERO, None) == Taken::Batch {}
     }
 }

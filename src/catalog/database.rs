@@ -71,16 +71,25 @@ impl Database {
         })
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.side.limits
     }
 
     /// The facts, if the last look is recent enough and nothing changed since as far as we know.
     pub(super) fn current(&self) -> Option<Arc<Facts>> {
+        self.current_at(Instant::now())
+    }
+
+    /// The same at a time that is now or was a moment ago.
+    pub(super) fn current_at(&self, now: Instant) -> Option<Arc<Facts>> {
         let look = self.latest.load();
         let look = look.as_ref()?;
         let valid = look.generation == self.generation.load(Ordering::Acquire)
-            && look.began.elapsed() <= self.side.limits.stale_after;
+            && now.saturating_duration_since(look.began) <= self.side.limits.stale_after;
         valid.then(|| Arc::clone(&look.facts))
     }
 
@@ -169,13 +178,17 @@ impl Database {
     }
 
     /// One more session: its facts are kept fresh from now on.
-    pub(super) fn watch(self: &Arc<Self>) {
+    pub(super) fn watch(self: &Arc<Self>, runtime: Option<&tokio::runtime::Handle>) {
         let (start, first) = self.watching(|watch| {
             watch.sessions += 1;
             (!std::mem::replace(&mut watch.task, true), watch.sessions == 1)
         });
         if start {
-            tokio::spawn(Arc::clone(self).keep_fresh());
+            let keep_fresh = Arc::clone(self).keep_fresh();
+            match runtime {
+                Some(runtime) => runtime.spawn(keep_fresh),
+                None => tokio::spawn(keep_fresh),
+            };
         } else if first {
             // The task runs, but waits for the next session.
             self.wake.notify_one();

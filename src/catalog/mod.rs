@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
 
 use crate::blast::{Facts, NameContext, Radius, Resolved};
 use crate::sql::Statement;
@@ -27,14 +28,17 @@ pub use side::{Dial, Dialer, Dialled, Limits, Pending, SideConnection};
 #[derive(Debug, Clone)]
 pub struct Catalog {
     side: Arc<SideConnection>,
+    /// Where it reads: not on the threads of those who ask, whom reading a large catalog would hold up.
+    runtime: Option<Handle>,
     databases: Arc<ArcSwap<HashMap<String, Arc<Database>>>>,
 }
 
 impl Catalog {
-    /// A catalog that knows nothing yet and has connected to nothing.
+    /// A catalog that knows nothing yet and has connected to nothing. It reads in the runtime that it is made in, or else in
+    /// that of whoever asks.
     #[must_use]
     pub fn new(side: SideConnection) -> Self {
-        Self { side: Arc::new(side), databases: Arc::default() }
+        Self { side: Arc::new(side), runtime: Handle::try_current().ok(), databases: Arc::default() }
     }
 
     /// The facts of a database as they are now: looks whether anything changed, and reads all of it again if so.
@@ -45,7 +49,11 @@ impl Catalog {
     ///
     /// The upstream cannot be asked.
     pub async fn refresh(&self, database: &str) -> Result<Arc<Facts>, CatalogError> {
-        self.database(database)?.refresh().await
+        let database = self.database(database)?;
+        let Some(runtime) = &self.runtime else { return database.refresh().await };
+        let name = database.name().to_owned();
+        let read = runtime.spawn(async move { database.refresh().await }).await;
+        read.unwrap_or_else(|error| Err(CatalogError::Query { database: name, reason: error.to_string() }))
     }
 
     /// The facts of a database if they are fresh enough to decide with; takes no lock and asks nobody. `None`: ask
@@ -71,7 +79,7 @@ impl Catalog {
     /// As many databases as allowed are watched already.
     pub fn watch(&self, database: &str) -> Result<Watch, CatalogError> {
         let database = self.database(database)?;
-        database.watch();
+        database.watch(self.runtime.as_ref());
         Ok(Watch { database })
     }
 
@@ -110,6 +118,15 @@ impl Catalog {
 #[derive(Debug)]
 pub struct Watch {
     database: Arc<Database>,
+}
+
+impl Watch {
+    /// As [`Catalog::current`], of the database that is watched, at a time that is now or was a moment ago. Costs less:
+    /// looks up no name, and not at the clock.
+    #[must_use]
+    pub fn current(&self, now: std::time::Instant) -> Option<Arc<Facts>> {
+        self.database.current_at(now)
+    }
 }
 
 impl Drop for Watch {

@@ -172,7 +172,7 @@ impl Config {
             upstream,
             upstream_tls,
             listen: arguments.listen.or(file.listen).unwrap_or_default(),
-            admin_listen: file.admin_listen,
+            admin_listen: arguments.admin_listen.or(file.admin_listen),
             data,
             policies: arguments.policies.or(file.policies),
             hold,

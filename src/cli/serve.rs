@@ -18,10 +18,11 @@ use crate::gate::functions::ApprovedFunctions;
 use crate::gate::{self, Gate};
 use crate::notify::{Counts, Notifier, Retry, SetupError, Tally};
 use crate::policy::Engine;
+use crate::proxy::stream::Detached;
 use crate::proxy::tls::{self, ServerTls, SideTls};
 use crate::proxy::upstream::Vouching;
 use crate::proxy::{
-    self, Entered, Entry, EntryLimits, Listener, ListenerLimits, PolicyRules, Shared, Stream, Upstream,
+    self, Entered, Entry, EntryLimits, Listener, ListenerLimits, PolicyRules, Shared, Stream, Upstream, Workers,
 };
 
 /// `pgsluice serve ...`
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// Where clients connect [default: 127.0.0.1:6432]
     #[arg(long, value_name = "ADDR", env = "PGSLUICE_LISTEN")]
     pub listen: Option<ListenAddress>,
+    /// Where monitoring asks for /metrics, /healthz and /readyz, over plain HTTP [default: nowhere]
+    #[arg(long, value_name = "ADDR", env = "PGSLUICE_ADMIN_LISTEN")]
+    pub admin_listen: Option<ListenAddress>,
     /// Cedar policies that replace the shipped ones
     #[arg(long, value_name = "DIR", env = "PGSLUICE_POLICIES")]
     pub policies: Option<PathBuf>,
@@ -78,6 +82,11 @@ const LAST_MESSAGES: std::time::Duration = std::time::Duration::from_secs(3);
 /// How long the upstream may take to answer when the proxy starts.
 const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(15);
 
+/// How long the upstream may take to answer before it is said that we are not ready.
+const READY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
+/// The database that is looked at where the upstream's URL names none.
+const FIRST_DATABASE: &str = "postgres";
+
 /// Runs the proxy until it is told to stop.
 ///
 /// # Errors
@@ -87,7 +96,9 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
     let config = Config::build(arguments, globals)?;
     start_tracing(globals);
     raise_file_limit();
+    // Sessions have threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format_args!("cannot start: {error}")))?;
@@ -124,7 +135,9 @@ async fn serve(config: Config) -> CommandResult {
     };
     let control =
         control::Server::bind(&config.data, state).map_err(|error| Failure::failed(&error).hint(error.hint()))?;
-    run_until_stopped(&config, &shared, Control { local: control, remote }, listener, upstream, tls, signals).await?;
+    let admin = admin_of(&config, &shared).await?;
+    let doors = Doors { listener, control: Control { local: control, remote }, admin };
+    run_until_stopped(&config, &shared, doors, upstream, tls, signals).await?;
     if let Some(notifier) = notifier {
         notifier.stop(LAST_MESSAGES).await;
     }
@@ -143,28 +156,37 @@ fn log_failure(error: &audit::OpenError) -> Failure {
     }
 }
 
+/// Where others come in.
+struct Doors {
+    listener: Listener,
+    control: Control,
+    admin: Option<control::Admin>,
+}
+
 async fn run_until_stopped(
     config: &Config,
     shared: &Arc<Shared>,
-    control: Control,
-    listener: Listener,
+    doors: Doors,
     upstream: Upstream,
     tls: ServerTls,
     mut signals: Signals,
 ) -> Result<(), Failure> {
     let started = Record { detail: Some(started_detail(config)), ..Record::new(RecordKind::Start) };
     shared.log.append_durable(started).await.map_err(|error| Failure::failed(error.to_string()))?;
-    announce(config, &listener, &tls, control.remote.as_ref());
+    let Doors { listener, control, admin } = doors;
+    announce(config, &listener, &tls, control.remote.as_ref(), admin.as_ref());
     let limits =
         EntryLimits { login_timeout: config.limits.login_timeout.0, sessions: config.limits.sessions as usize };
     let rules = Arc::new(PolicyRules::new(Arc::clone(shared)));
-    let database = config.upstream.database.as_deref().unwrap_or("postgres");
+    let database = config.upstream.database.as_deref().unwrap_or(FIRST_DATABASE);
     let entry = Entry::new(upstream, rules, limits).with_tls(tls).with_admin_login_database(database);
     let entry = Arc::new(entry);
+    let workers = Workers::start().map_err(|error| Failure::failed(format_args!("cannot start threads: {error}")))?;
     let (stop, stopped) = watch::channel(false);
     let remote = control.remote.map(|remote| tokio::spawn(remote.serve()));
     let control = tokio::spawn(control.local.serve());
-    let accept = accept_all(listener, entry, Arc::clone(shared), stopped);
+    let admin = admin.map(|admin| tokio::spawn(admin.serve()));
+    let accept = accept_all(listener, workers, entry, Arc::clone(shared), stopped);
     let accepting = tokio::spawn(accept);
     let signal = signals.next().await;
     tracing::info!(signal, "stopping");
@@ -175,6 +197,9 @@ async fn run_until_stopped(
     control.abort();
     if let Some(remote) = remote {
         remote.abort();
+    }
+    if let Some(admin) = admin {
+        admin.abort();
     }
     let stop = Record { reason: Some(signal.into()), ..Record::new(RecordKind::Stop) };
     shared.log.append_durable(stop).await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -215,11 +240,28 @@ async fn remote_control(
     })
 }
 
-async fn accept_all(listener: Listener, entry: Arc<Entry>, shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
+async fn accept_all(
+    listener: Listener,
+    workers: Workers,
+    entry: Arc<Entry>,
+    shared: Arc<Shared>,
+    stopped: watch::Receiver<bool>,
+) {
     let limits = ListenerLimits { drain: DRAIN.0, ..ListenerLimits::default() };
     let stop = stopped.clone();
-    let handle = move |stream: Stream| connection(Arc::clone(&entry), Arc::clone(&shared), stop.clone(), stream);
+    let handle = |stream: Stream| {
+        let (entry, shared, stop) = (Arc::clone(&entry), Arc::clone(&shared), stop.clone());
+        let stream = stream.detach();
+        workers.run(async move {
+            match stream.and_then(Detached::attach) {
+                Ok(stream) => connection(entry, shared, stop, stream).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be taken up"),
+            }
+        })
+    };
     listener.serve(limits, stopped, handle).await;
+    // Their threads are waited for, which must not hold up this one.
+    let _ = tokio::task::spawn_blocking(move || drop(workers)).await;
 }
 
 /// One client from its first byte to its last.
@@ -313,7 +355,7 @@ fn address_of(listen: &ListenAddress) -> proxy::ListenAddress {
 
 /// Opens the side connection once, so that a wrong upstream is told at the start and not to the first client.
 async fn look_upstream(config: &Config, upstream: &Upstream) -> Result<Catalog, Failure> {
-    let database = config.upstream.database.clone().unwrap_or_else(|| "postgres".to_owned());
+    let database = config.upstream.database.clone().unwrap_or_else(|| FIRST_DATABASE.to_owned());
     let mut last = None;
     for user in side_users(config) {
         let catalog = Catalog::new(side_connection(config, upstream, &user));
@@ -390,6 +432,8 @@ fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log, functi
         functions,
         log,
         sessions: proxy::Sessions::default(),
+        analyses: proxy::Analyses::default(),
+        statistics: proxy::Statistics::default(),
     }
 }
 
@@ -407,9 +451,18 @@ fn started_detail(config: &Config) -> serde_json::Value {
     })
 }
 
-fn announce(config: &Config, listener: &Listener, tls: &ServerTls, remote: Option<&control::RemoteServer>) {
+fn announce(
+    config: &Config,
+    listener: &Listener,
+    tls: &ServerTls,
+    remote: Option<&control::RemoteServer>,
+    admin: Option<&control::Admin>,
+) {
     let address = listener.tcp_address().map_or_else(|| config.listen.to_string(), |address| address.to_string());
     eprintln!("pgsluice listens on {address} in front of {}", config.upstream);
+    if let Some(address) = admin.and_then(|admin| admin.address().ok()) {
+        eprintln!("  metrics          http://{address}/metrics");
+    }
     eprintln!("  data directory   {}", config.data.display());
     eprintln!("  TLS certificate  SHA-256 {}", tls.fingerprint());
     match &config.policies {
@@ -422,7 +475,7 @@ fn announce(config: &Config, listener: &Listener, tls: &ServerTls, remote: Optio
 }
 
 fn control_state(config: &Config, shared: &Arc<Shared>, webhooks: Tally) -> control::State {
-    let (for_status, for_sessions) = (Arc::clone(shared), shared.sessions.clone());
+    let (for_status, for_sessions, for_statistics) = (Arc::clone(shared), shared.sessions.clone(), Arc::clone(shared));
     let started = jiff::Timestamp::now();
     let listen = config.listen.to_string();
     control::State {
@@ -446,5 +499,48 @@ fn control_state(config: &Config, shared: &Arc<Shared>, webhooks: Tally) -> cont
             // A view has no map with keys that are not strings, so it is always JSON.
             for_sessions.list().iter().filter_map(|view| serde_json::to_value(view).ok()).collect()
         }),
+        statistics: Arc::new(move || for_statistics.statistics.to_json(&beside(&for_statistics))),
+    }
+}
+
+/// What is told beside what the sessions count.
+fn beside(shared: &Shared) -> proxy::Beside {
+    proxy::Beside {
+        sessions: shared.sessions.count(),
+        holds: shared.gate.list().len(),
+        audit_queued: shared.log.queued(),
+        audit_durable_lag: shared.log.durable_lag(),
+        audit_failed: shared.log.failed().is_some(),
+    }
+}
+
+/// Where monitoring asks, if anywhere.
+async fn admin_of(config: &Config, shared: &Arc<Shared>) -> Result<Option<control::Admin>, Failure> {
+    let Some(listen) = &config.admin_listen else { return Ok(None) };
+    let (for_metrics, for_ready) = (Arc::clone(shared), Arc::clone(shared));
+    let database = config.upstream.database.clone().unwrap_or_else(|| FIRST_DATABASE.to_owned());
+    let monitored = control::Monitored {
+        metrics: Arc::new(move || for_metrics.statistics.to_prometheus(&beside(&for_metrics))),
+        ready: Arc::new(move || {
+            let (shared, database) = (Arc::clone(&for_ready), database.clone());
+            Box::pin(async move { ready(&shared, &database).await })
+        }),
+    };
+    let bound = control::Admin::bind(listen.host(), listen.port(), monitored).await;
+    bound.map(Some).map_err(|error| {
+        Failure::failed(format_args!("cannot listen on {listen} for monitoring: {error}"))
+            .hint("choose another address with --admin-listen HOST:PORT")
+    })
+}
+
+/// Whether clients can be served now: the log takes records, and the upstream answers.
+async fn ready(shared: &Shared, database: &str) -> Result<(), String> {
+    if let Some(reason) = shared.log.failed() {
+        return Err(format!("the audit log cannot be written: {reason}"));
+    }
+    match tokio::time::timeout(READY_PATIENCE, shared.catalog.refresh(database)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("the upstream does not answer within {} s", READY_PATIENCE.as_secs())),
     }
 }

@@ -19,7 +19,10 @@
 //! | `POST /v1/holds/{id}/deny`, `.../withdraw` | [`ReasonBody`](api::ReasonBody); the hold as it is then |
 //!
 //! Errors are [`ErrorBody`](api::ErrorBody).
+//!
+//! [`admin`] is apart from it: what monitoring asks over TCP, where nothing can be decided.
 
+pub mod admin;
 pub mod api;
 pub mod caller;
 pub mod client;
@@ -30,6 +33,7 @@ mod routes;
 pub mod server;
 pub mod socket;
 
+pub use admin::{Admin, Monitored};
 pub use caller::Caller;
 pub use client::{Client, ClientError};
 pub use remote_client::{Remote, RemoteOptions, RemoteSetupError};

@@ -39,6 +39,8 @@ pub struct State {
     pub functions: Option<Functions>,
     /// The sessions: one JSON object each.
     pub sessions: Arc<dyn Fn() -> Vec<Value> + Send + Sync>,
+    /// What was counted since the proxy started: one JSON object.
+    pub statistics: Arc<dyn Fn() -> Value + Send + Sync>,
 }
 
 impl std::fmt::Debug for State {

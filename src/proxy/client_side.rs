@@ -3,24 +3,34 @@
 //! Every frame is looked at in every state, COPY included: a query behind the end of a COPY in the same packet is a
 //! query. What a message means is decided before the next one is read.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use super::admission::{self, Admission};
-use super::decide::{DataNature, Decision, OwnSetting, Sequel, TransactionNature, judge_effect, judge_unknown};
+use super::decide::{
+    DataNature, Decided, Decision, OwnSetting, Sequel, TransactionNature, judge_effect, judge_script, judge_unknown,
+};
 use super::held;
 use super::names::{Lifetime, Portal, PortalState, Prepared};
-use super::pending::{Pending, Reply, Unit, Written};
+use super::pending::{Completed, Pending, Reply, Unit, UnitRecord};
 use super::pipe::{LOADED_BYTES, Pipe};
 use super::refusal::{Planted, Refusal};
-use super::session::{Asked, CopyState, Meaning, Session, Skipping, Stage};
+use super::session::{Analysed, Asked, CopyState, Meaning, Session, Skipping, Stage};
 use super::time_limits::Sent;
-use crate::audit::{Record, RecordKind};
+use crate::audit::{Encoded, Record, RecordKind, Recorded};
 use crate::gate::{NoWait, Wait};
 use crate::policy::Outcome;
-use crate::sql::{Action, Effect, Object, ObjectKind, SessionChange};
+use crate::sql::{self, Action, Effect, LexerSettings, Object, ObjectKind, SessionChange};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::{self, Bind, Execute, FunctionCall, Named, Parse, Query, Target, significant};
 use crate::wire::{DecodeError, FrameError, FrontendTag, Header};
+
+/// Texts longer than this are not analysed on the thread that serves other sessions too.
+const LONGEST_INLINE_BYTES: usize = 32 * 1024;
+/// Long texts that are analysed at the same time, by all sessions together; more wait.
+static ANALYSES: Semaphore = Semaphore::const_new(2);
 
 /// What becomes of a client's message.
 #[derive(Debug)]
@@ -94,6 +104,7 @@ impl Session {
             };
             if !matches!(step, Step::Wait) {
                 self.asked = Asked::No;
+                self.analysed = None;
                 self.note_sent(header.tag());
             }
             if !self.ahead.is_empty() {
@@ -248,7 +259,7 @@ impl Session {
         if let Some(step) = self.after_wait(&passage) {
             return Ok(step);
         }
-        let Some(decision) = self.decision_on(sql) else {
+        let Some(Decided { decision, .. }) = self.decision_on(sql) else {
             return Ok(Step::Wait);
         };
         Ok(match decision.own_setting() {
@@ -270,25 +281,41 @@ impl Session {
         self.stage = Stage::Quieting;
     }
 
-    /// Decides on a text; `None` when answers have to be awaited first.
-    fn decision_on(&mut self, sql: &[u8]) -> Option<Arc<Decision>> {
+    /// Decides on a text; `None` when something has to be awaited first.
+    fn decision_on(&mut self, sql: &[u8]) -> Option<Decided> {
         if self.meaning == Meaning::DependsOnAnswers {
             self.await_answers();
             return None;
         }
-        Some(self.decide_with(|decider, around| decider.decide(sql, around)))
+        match &self.lexer {
+            Ok(settings) if sql.len() > LONGEST_INLINE_BYTES => self.decision_on_long(sql, *settings),
+            _ => Some(self.decide_with(|decider, around| decider.decide(sql, around))),
+        }
+    }
+
+    /// The same of a text that is too long to be analysed while other sessions wait for this thread.
+    fn decision_on_long(&mut self, sql: &[u8], settings: LexerSettings) -> Option<Decided> {
+        let Some(analysed) = self.analysed.take().filter(|analysed| analysed.settings == settings) else {
+            self.stage = Stage::Analysing(analysis(sql.into(), settings));
+            return None;
+        };
+        let decision = self.decide_with(|_, around| match &analysed.script {
+            Ok(script) => judge_script(script, around),
+            Err(reason) => judge_unknown(reason, around),
+        });
+        Some(Decided { decision: Arc::new(decision), text: None })
     }
 
     fn parse(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
         let message = Parse::decode(body)?;
         let name = significant(message.name);
-        let Some(decision) = self.decision_on(message.sql) else {
+        let Some(Decided { decision, text }) = self.decision_on(message.sql) else {
             return Ok(Step::Wait);
         };
         let own = matches!(decision.own_setting(), OwnSetting::Alone { .. });
         let prepared = Arc::new(Prepared {
-            text: message.sql.into(),
-            parameter_types: message.parameter_types.iter().collect::<Vec<_>>().into(),
+            text: text.unwrap_or_else(|| message.sql.into()),
+            parameter_types: message.parameter_types.iter().collect(),
             described_types: std::sync::OnceLock::new(),
             decision,
             segment: self.segment,
@@ -400,7 +427,7 @@ impl Session {
             let statements: Vec<_> = decision.parts.iter().map(|part| part.statement.clone()).collect();
             return Arc::new(self.decide_with(|_, around| super::decide::judge(&statements, around)));
         }
-        self.decide_with(|decider, around| decider.decide(text, around))
+        self.decide_with(|decider, around| decider.decide(text, around)).decision
     }
 
     fn execute(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
@@ -446,7 +473,10 @@ impl Session {
             });
         }
         Ok(match portal.state {
-            PortalState::Approved => self.go(&passage, &portal.decision, portal.record.clone(), Written::Before),
+            PortalState::Approved => {
+                let record = portal.record.clone().map_or(UnitRecord::None, UnitRecord::Before);
+                self.go(&passage, &portal.decision, record)
+            }
             PortalState::Open => self.pass(&passage, &portal.decision),
             PortalState::NeedsApproval => {
                 let text = portal.prepared.as_ref().map(|prepared| Arc::clone(&prepared.text)).unwrap_or_default();
@@ -512,12 +542,13 @@ impl Session {
             let now = self.renewed(decision, sql);
             if now.effects != decision.effects || now.verdict.outcome == Outcome::Deny {
                 if let Some(record) = record {
-                    self.report_not_run(&record);
+                    self.report_not_run(recorded(&record));
                 }
                 return self.rule(passage, &now);
             }
         }
-        self.go(passage, decision, record, Written::Before)
+        let record = record.map_or(UnitRecord::None, |record| UnitRecord::Before(recorded(&record)));
+        self.go(passage, decision, record)
     }
 
     /// Does what the policy says.
@@ -525,6 +556,7 @@ impl Session {
         match decision.verdict.outcome {
             Outcome::Pass => self.pass(passage, decision),
             Outcome::Deny => {
+                self.timing.decided(&decision.verdict.outcome, &self.shared.statistics);
                 let refusal = Refusal::by_policy(&decision.command, &decision.verdict.policy, &decision.all_reasons());
                 self.refuse(passage, decision, refusal)
             }
@@ -534,6 +566,7 @@ impl Session {
                     self.stage = Stage::Quieting;
                     return Step::Wait;
                 }
+                self.timing.decided(&decision.verdict.outcome, &self.shared.statistics);
                 let shared = Arc::clone(&self.shared);
                 let underway = match self.own.wait {
                     Wait::Inline => {
@@ -560,18 +593,21 @@ impl Session {
         if let Some(error) = self.shared.log.failed() {
             return self.refuse(passage, decision, Refusal::log_failed(&error));
         }
-        let record = self.intent(passage, decision);
+        self.timing.decided(&Outcome::Pass, &self.shared.statistics);
         if self.must_be_durable_first(decision) {
+            let record = self.intent(passage, decision);
             let underway = admission::record_first(Arc::clone(&self.shared), record);
             self.wait_for(underway, Arc::clone(decision));
             return Step::Wait;
         }
+        let (statement, record) = self.encoded_intent(passage, decision);
         if decision.nature.data != DataNature::Reads {
             self.changes_unsettled = true;
-            self.append((*record).clone());
-            return self.go(passage, decision, Some(record), Written::Before);
+            self.append_encoded(record);
+            let recorded = Recorded { statement: Some(statement), hold: None };
+            return self.go(passage, decision, UnitRecord::Before(recorded));
         }
-        self.go(passage, decision, Some(record), Written::AtTheEnd)
+        self.go(passage, decision, UnitRecord::AtTheEnd { statement, record })
     }
 
     /// Whether the record has to be on disk before the statement leaves: it changes something outside a
@@ -587,18 +623,13 @@ impl Session {
     }
 
     /// The statement goes upstream with the message at the head.
-    fn go(
-        &mut self,
-        passage: &Passage<'_>,
-        decision: &Arc<Decision>,
-        record: Option<Box<Record>>,
-        written: Written,
-    ) -> Step {
+    fn go(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>, record: UnitRecord) -> Step {
         if decision.nature.transaction == TransactionNature::Ends && decision.nature.data == DataNature::Reads {
             self.changes_unsettled = false;
         }
         self.after(decision);
-        let unit = Unit { written, ..unit_of(decision, record, Reply::Server) };
+        self.timing.sends();
+        let unit = self.unit_of(decision, record, Reply::Server);
         match passage.carrier {
             Carrier::Query => self.unanswered.push(Pending::Query(unit)),
             Carrier::FunctionCall => self.unanswered.push(Pending::FunctionCall(unit)),
@@ -609,7 +640,11 @@ impl Session {
                 self.unanswered.push(Pending::Execute(unit));
             }
             // Its effect may come with the planning, or with the Execute that follows: one record for both.
-            Carrier::Bind { .. } => self.approved_at_bind = unit.record,
+            Carrier::Bind { .. } => {
+                if let UnitRecord::Before(record) = unit.record {
+                    self.approved_at_bind = Some(record);
+                }
+            }
         }
         Step::Forward
     }
@@ -645,6 +680,29 @@ impl Session {
     /// The record of what a statement is about to do.
     pub(super) fn intent(&mut self, passage: &Passage<'_>, decision: &Decision) -> Box<Record> {
         self.statement_count += 1;
+        let at = self.timing.wall();
+        self.activity.note(text_for_people(passage, decision), decision.verdict.outcome.as_str(), at);
+        self.intent_record(passage, decision)
+    }
+
+    /// The same, encoded, of a statement that passes. Gives its number too.
+    fn encoded_intent(&mut self, passage: &Passage<'_>, decision: &Decision) -> (u64, Encoded) {
+        self.statement_count += 1;
+        let (statement, at, sql) = (self.statement_count, self.timing.wall(), text_for_people(passage, decision));
+        self.activity.note(sql, decision.verdict.outcome.as_str(), at);
+        let buffer = self.spare.pop().unwrap_or_default();
+        let values = |out: &mut Vec<u8>| passage.bind.is_none_or(|bind| super::values::write(out, bind, passage.types));
+        let record = match self.scribe.intent(buffer, at, statement, sql, values, decision.judged()) {
+            Ok(record) => record,
+            Err(buffer) => {
+                self.spare(buffer);
+                Encoded::of(*self.intent_record(passage, decision))
+            }
+        };
+        (statement, record)
+    }
+
+    fn intent_record(&self, passage: &Passage<'_>, decision: &Decision) -> Box<Record> {
         let mut record = self.record(RecordKind::Intent);
         record.statement = Some(self.statement_count);
         record.sql = Some(match passage.sql {
@@ -652,11 +710,7 @@ impl Session {
             None => decision.command.as_str().into(),
         });
         record.params = passage.bind.and_then(|bind| super::values::texts(bind, passage.types));
-        record.actions = Some(Arc::clone(&decision.effects));
-        record.verdict = Some(decision.verdict.outcome.as_str().into());
-        if decision.verdict.outcome != Outcome::Pass {
-            record.policy = Some(decision.verdict.policy.as_str().into());
-        }
+        decision.complete(&mut record);
         record
     }
 
@@ -678,8 +732,20 @@ impl Session {
     }
 
     fn push_own_set(&mut self, decision: &Arc<Decision>, pending: impl FnOnce(Unit) -> Pending) {
-        let unit = unit_of(decision, None, Reply::OwnSet);
+        let unit = self.unit_of(decision, UnitRecord::None, Reply::OwnSet);
         self.unanswered.push(pending(unit));
+    }
+
+    fn unit_of(&self, decision: &Arc<Decision>, record: UnitRecord, reply: Reply) -> Unit {
+        Unit {
+            decision: Arc::clone(decision),
+            record,
+            started: self.timing.now(),
+            rows: None,
+            completed: Completed::Nothing,
+            sqlstate: None,
+            reply,
+        }
     }
 
     /// Whether the next messages depend on what this one does.
@@ -709,17 +775,29 @@ impl Session {
     }
 }
 
-fn unit_of(decision: &Arc<Decision>, record: Option<Box<Record>>, reply: Reply) -> Unit {
-    Unit {
-        decision: Arc::clone(decision),
-        record,
-        written: Written::AtTheEnd,
-        started: std::time::Instant::now(),
-        rows: None,
-        tag: None,
-        sqlstate: None,
-        reply,
-    }
+/// The text of a statement, or what it is where it has none.
+fn text_for_people<'a>(passage: &Passage<'a>, decision: &'a Decision) -> &'a [u8] {
+    passage.sql.unwrap_or(decision.command.as_bytes())
+}
+
+/// What ties the outcome of a statement to its record.
+fn recorded(record: &Record) -> Recorded {
+    Recorded { statement: record.statement, hold: record.hold.clone() }
+}
+
+/// Analyses a long text beside the threads that serve the sessions.
+fn analysis(text: Box<[u8]>, settings: LexerSettings) -> Pin<Box<dyn Future<Output = Analysed> + Send>> {
+    Box::pin(async move {
+        // Kept until the work is done, also if the session ends before.
+        let turn = ANALYSES.acquire().await;
+        let analyse = move || {
+            let script = sql::analyze(&text, &settings);
+            drop(turn);
+            script
+        };
+        let script = tokio::task::spawn_blocking(analyse).await;
+        Analysed { settings, script: script.map_err(|error| format!("its analysis failed: {error}")) }
+    })
 }
 
 /// Messages after which an error makes the server skip to the next Sync.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::admission::Underway;
 use super::decide::Decider;
+use super::ground::Ground;
 use super::login::LoggedIn;
 use super::names::Namespace;
 use super::pending::Unanswered;
@@ -17,10 +18,12 @@ use super::session::{
     reported_name,
 };
 use super::settings::{FollowedSearchPath, OwnSettings};
+use super::statistics::Activity;
 use super::temporary::TemporaryRelations;
 use super::time_limits::TimeLimits;
+use super::timing::Timing;
 use super::{SessionView, Shared};
-use crate::audit::{Record, RecordKind};
+use crate::audit::{Encoded, Record, RecordKind, Scribe};
 use crate::blast::{Facts, NameContext, SearchPath};
 use crate::sql::settings::ServerEncoding;
 use crate::wire::backend::TransactionStatus;
@@ -31,7 +34,7 @@ static SESSIONS: AtomicU64 = AtomicU64::new(1);
 /// Runs the session of a client that has logged in, until it ends.
 pub async fn serve(shared: Arc<Shared>, mut login: Box<LoggedIn>, stop: watch::Receiver<bool>) {
     // Facts are kept fresh while somebody is here; the first look is taken before the client may say anything.
-    let _fresh = shared.catalog.watch(&login.database);
+    let fresh = shared.catalog.watch(&login.database).ok();
     let facts = match shared.catalog.refresh(&login.database).await {
         Ok(facts) => Some(facts),
         Err(error) => {
@@ -40,12 +43,14 @@ pub async fn serve(shared: Arc<Shared>, mut login: Box<LoggedIn>, stop: watch::R
         }
     };
     let who = identity_of(&shared, &login);
-    let _listed = shared.sessions.enter(SessionView::of(&who, &login));
+    let activity = Arc::new(Activity::default());
+    let _listed = shared.sessions.enter(SessionView::of(&who, &login), Arc::clone(&activity));
     if shared.log.append(start_record(&who, &login)).await.is_err() {
         // The first statement is refused with the reason.
         tracing::error!(session = %who.id, "the audit log cannot be written");
     }
-    let mut session = session_of(Arc::clone(&shared), who.clone(), &mut login, facts.as_deref());
+    let ground = Ground::new(&shared, fresh);
+    let mut session = session_of(Arc::clone(&shared), who.clone(), activity, ground, &mut login, facts.as_deref());
     let signals = Signals { cancel: login.cancel.take(), stop };
     let ended = relay::run(&mut session, &mut login.client, &mut login.upstream, signals).await;
     finish(session, &who, ended).await;
@@ -82,7 +87,14 @@ pub(super) fn start_record(who: &SessionIdentity, login: &LoggedIn) -> Record {
     record
 }
 
-fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, facts: Option<&Facts>) -> Session {
+fn session_of(
+    shared: Arc<Shared>,
+    who: SessionIdentity,
+    activity: Arc<Activity>,
+    ground: Ground,
+    login: &mut LoggedIn,
+    facts: Option<&Facts>,
+) -> Session {
     let search_path = FollowedSearchPath::new(login_search_path(login, facts));
     let reported = |name: &str| login.parameters.get(name).map(String::as_str);
     let conforming_strings = reported("standard_conforming_strings") == Some("on");
@@ -99,6 +111,7 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
     let sets_role = |name: &str| matches!(name, "role" | "session_authorization");
     let role = if login.settings.iter().any(|setting| sets_role(&setting.name)) { Role::Unknown } else { Role::Login };
     let reported = login.parameters.iter().filter_map(|(name, value)| Some((reported_name(name)?, value.clone())));
+    let scribe = Scribe::new(&who.id, &who.name, &who.database);
     Session {
         names: NameContext {
             search_path: search_path.current().clone(),
@@ -113,10 +126,14 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
         time_limits: time_limits(login),
         shared,
         who,
+        activity,
+        timing: Timing::new(),
         stage: Stage::Reading,
         to_server: Pipe::new(),
         to_client,
+        ground,
         decider: Decider::default(),
+        analysed: None,
         statements: Namespace::new(),
         portals: Namespace::new(),
         unanswered: Unanswered::default(),
@@ -125,6 +142,8 @@ fn session_of(shared: Arc<Shared>, who: SessionIdentity, login: &mut LoggedIn, f
         segment_is_open: false,
         approved_at_bind: None,
         backlog: std::collections::VecDeque::new(),
+        scribe,
+        spare: Vec::new(),
         copy: CopyState::None,
         transaction: TransactionStatus::Idle,
         changes_unsettled: false,
@@ -178,9 +197,10 @@ async fn finish(mut session: Session, who: &SessionIdentity, ended: Ended) {
         settle(underway).await;
     }
     session.abandon();
+    session.timing.end(&session.shared.statistics);
     let log = session.shared.log.clone();
-    for record in session.backlog.drain(..).chain([end_record(who, ended)]) {
-        if log.append(record).await.is_err() {
+    for record in session.backlog.drain(..).chain([Encoded::of(end_record(who, ended))]) {
+        if log.append_encoded(record).await.is_err() {
             return;
         }
     }

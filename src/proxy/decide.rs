@@ -1,22 +1,39 @@
-//! From the text of a message to what becomes of it: analysis, names, policy, in that order, remembered by
-//! canonical text.
+//! From the text of a message to what becomes of it: analysis, names, policy, in that order, and remembered.
 //!
-//! What is remembered belongs to one [`Epoch`]: with another policy, other facts about the database, another
-//! search path or role or lexer setting, everything is decided again.
+//! There are three memories, each asked only where the one before does not know:
+//!
+//! 1. the decisions of this session by the exact bytes of a text, for texts without literals (what drivers prepare, `BEGIN`)
+//!    and those where a literal's value mattered;
+//! 2. the decisions of this session by [fingerprint](crate::sql::fingerprint): all but the literals;
+//! 3. the analyses of all sessions by fingerprint ([`Analyses`]): what the text says, not yet what it means here.
+//!
+//! Decisions belong to one [`Epoch`]: with another policy, other facts about the database, another search path or role
+//! or lexer setting, everything is decided again. Those that rest on names of the session are not remembered at all. A
+//! statement that has to be held is always analysed itself: what the approver is shown is cut from its own text.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use foldhash::fast::RandomState;
+
+use super::analyses::{self, Analyses, Origin};
 use super::names::{Namespace, Portal, PortalState, Prepared};
+use crate::audit::{Judged, Record, RecordKind};
 use crate::blast::{self, ApprovedUse, Facts, NameContext, Resolved};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::setting::OWN_PREFIX;
-use crate::sql::{self, Action, Effect, LexerSettings, Object, ObjectKind, SessionChange, Statement};
+use crate::sql::{
+    self, Action, Effect, Fingerprinter, LexerSettings, Limits, Object, ObjectKind, Script, SessionChange, Statement,
+};
 
-/// How many canonical texts a session remembers.
-const MOST_REMEMBERED: usize = 512;
-/// Canonical texts longer than this are not remembered.
-const LONGEST_REMEMBERED_BYTES: usize = 16 * 1024;
+/// How many decisions a session remembers in each of its memories.
+const MOST_REMEMBERED: usize = 256;
+/// Texts longer than this are not remembered by their bytes.
+const LONGEST_EXACT_BYTES: usize = 4 * 1024;
+/// Fingerprints longer than this are not remembered.
+const LONGEST_FINGERPRINT_BYTES: usize = 16 * 1024;
+/// Texts longer than this get no fingerprint.
+const LONGEST_FINGERPRINTED_BYTES: usize = 64 * 1024;
 
 /// What a decision rests on beside the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,6 +73,7 @@ pub(super) struct Decision {
     pub(super) epoch: Epoch,
     /// Whether it rests on names of this session as well, so that it may not be remembered by its text.
     rests_on_names: bool,
+    judged: OnceLock<Judged>,
 }
 
 /// One statement of a message.
@@ -114,6 +132,24 @@ pub(super) enum Sequel {
 }
 
 impl Decision {
+    /// Effects and verdict as they stand in the records of the statements that this decides.
+    pub(super) fn judged(&self) -> &Judged {
+        self.judged.get_or_init(|| {
+            let mut record = Record::at(jiff::Timestamp::UNIX_EPOCH, RecordKind::Intent);
+            self.complete(&mut record);
+            Judged::of(record)
+        })
+    }
+
+    /// Notes effects and verdict in a record.
+    pub(super) fn complete(&self, record: &mut Record) {
+        record.actions = Some(Arc::clone(&self.effects));
+        record.verdict = Some(self.verdict.outcome.as_str().into());
+        if self.verdict.outcome != Outcome::Pass {
+            record.policy = Some(self.verdict.policy.as_str().into());
+        }
+    }
+
     /// Whether approval has to come before the statement is even bound.
     pub(super) fn held_at_bind(&self) -> bool {
         matches!(self.verdict.outcome, Outcome::Hold { .. }) && self.nature.data == DataNature::RunsCode
@@ -179,46 +215,98 @@ pub(super) struct Surroundings<'a> {
     pub(super) facts: Option<&'a Facts>,
     pub(super) names: &'a NameContext,
     pub(super) lexer: &'a Result<LexerSettings, String>,
+    pub(super) analyses: &'a Analyses,
     pub(super) statements: &'a Namespace<Arc<Prepared>>,
     pub(super) portals: &'a Namespace<Portal>,
     pub(super) in_block: bool,
     pub(super) epoch: Epoch,
 }
 
+/// What was decided on a text.
+#[derive(Debug, Clone)]
+pub(super) struct Decided {
+    /// The decision.
+    pub(super) decision: Arc<Decision>,
+    /// The text, where it is kept anyway.
+    pub(super) text: Option<Arc<[u8]>>,
+}
+
 /// Decides, and remembers what it decided in this session.
 #[derive(Debug, Default)]
 pub(super) struct Decider {
-    remembered: HashMap<Box<str>, Arc<Decision>>,
+    exact: HashMap<Arc<[u8]>, Arc<Decision>, RandomState>,
+    by_fingerprint: HashMap<Box<[u8]>, Arc<Decision>, RandomState>,
+    fingerprinter: Fingerprinter,
     epoch: Epoch,
 }
 
 impl Decider {
     /// Decides on the text of one message.
-    pub(super) fn decide(&mut self, text: &[u8], around: &Surroundings<'_>) -> Arc<Decision> {
+    pub(super) fn decide(&mut self, text: &[u8], around: &Surroundings<'_>) -> Decided {
         if self.epoch != around.epoch {
-            self.remembered.clear();
+            self.exact.clear();
+            self.by_fingerprint.clear();
             self.epoch = around.epoch;
+        }
+        if let Some((text, decision)) = self.exact.get_key_value(text) {
+            return Decided { decision: Arc::clone(decision), text: Some(Arc::clone(text)) };
         }
         let settings = match around.lexer {
             Ok(settings) => settings,
-            Err(reason) => return Arc::new(judge_unknown(reason, around)),
+            Err(reason) => return Decided { decision: Arc::new(judge_unknown(reason, around)), text: None },
         };
-        let script = sql::analyze(text, settings);
-        if let Some(decision) = script.canonical.as_deref().and_then(|canonical| self.remembered.get(canonical)) {
-            return Arc::clone(decision);
+        if text.len() > LONGEST_FINGERPRINTED_BYTES {
+            return Decided { decision: Arc::new(judge_text(text, settings, around)), text: None };
         }
-        let decision = Arc::new(judge(&script.statements, around));
-        let by_text_alone =
-            !decision.rests_on_names && script.statements.iter().all(|statement| !statement.depends_on_literals);
-        if let Some(canonical) = script.canonical.filter(|text| by_text_alone && text.len() <= LONGEST_REMEMBERED_BYTES)
-        {
-            if self.remembered.len() >= MOST_REMEMBERED {
-                self.remembered.clear();
+        let Some(fingerprint) = self.fingerprinter.read(text, settings, &Limits::INLINE) else {
+            return Decided { decision: Arc::new(judge_text(text, settings, around)), text: None };
+        };
+        if let Some(decision) = self.by_fingerprint.get(fingerprint.bytes) {
+            return Decided { decision: Arc::clone(decision), text: None };
+        }
+        let (statements, origin) = around.analyses.of(text, fingerprint.bytes, settings);
+        let mut decision = judge(&statements, around);
+        if matches!(decision.verdict.outcome, Outcome::Hold { .. }) {
+            if origin == Origin::AnotherText {
+                decision = judge_text(text, settings, around);
             }
-            self.remembered.insert(canonical.into_boxed_str(), Arc::clone(&decision));
+            return Decided { decision: Arc::new(decision), text: None };
         }
-        decision
+        let decision = Arc::new(decision);
+        if decision.rests_on_names {
+            return Decided { decision, text: None };
+        }
+        let by_text_alone = statements.iter().all(analyses::is_by_fingerprint);
+        if by_text_alone && fingerprint.bytes.len() <= LONGEST_FINGERPRINT_BYTES {
+            remember(&mut self.by_fingerprint, fingerprint.bytes.into(), &decision);
+        }
+        let repeats = !by_text_alone || !fingerprint.has_literals;
+        let text = (repeats && text.len() <= LONGEST_EXACT_BYTES).then(|| Arc::<[u8]>::from(text));
+        if let Some(text) = &text {
+            remember(&mut self.exact, Arc::clone(text), &decision);
+        }
+        Decided { decision, text }
     }
+}
+
+fn remember<K: Eq + std::hash::Hash>(
+    memory: &mut HashMap<K, Arc<Decision>, RandomState>,
+    key: K,
+    decision: &Arc<Decision>,
+) {
+    if memory.len() >= MOST_REMEMBERED {
+        memory.clear();
+    }
+    memory.insert(key, Arc::clone(decision));
+}
+
+fn judge_text(text: &[u8], settings: &LexerSettings, around: &Surroundings<'_>) -> Decision {
+    judge(&sql::analyze(text, settings).statements, around)
+}
+
+/// Decides on a text that was analysed elsewhere.
+pub(super) fn judge_script(script: &Script, around: &Surroundings<'_>) -> Decision {
+    judge(&script.statements, around)
 }
 
 /// Decides on statements that run as one message.
@@ -409,6 +497,7 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
         approved,
         epoch: around.epoch,
         rests_on_names,
+        judged: OnceLock::new(),
     }
 }
 

@@ -68,7 +68,7 @@ fn now_or_soon(log: &Log, record: Record) {
     if let Err(TryAppendError::Full(record)) = log.try_append(record) {
         let log = log.clone();
         tokio::spawn(async move {
-            if let Err(error) = log.append(*record).await {
+            if let Err(error) = log.append_encoded(record).await {
                 tracing::error!(%error, "the end of a hold could not be recorded");
             }
         });

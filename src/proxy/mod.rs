@@ -10,6 +10,7 @@
 
 pub mod admin;
 mod admission;
+mod analyses;
 mod authenticate;
 pub mod cancel;
 mod client_side;
@@ -18,6 +19,7 @@ mod decide;
 pub mod entry;
 mod frames;
 mod gate_records;
+mod ground;
 mod held;
 pub mod listener;
 pub mod login;
@@ -33,12 +35,15 @@ mod server_side;
 mod session;
 mod settings;
 mod startup;
+pub mod statistics;
 pub mod stream;
 mod temporary;
 mod time_limits;
+mod timing;
 pub mod tls;
 pub mod upstream;
 mod values;
+pub mod workers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -52,6 +57,7 @@ use crate::gate::Gate;
 use crate::gate::functions::ApprovedFunctions;
 use crate::policy::{Engine, Identity};
 
+pub use analyses::Analyses;
 pub use connection::serve;
 pub use entry::{Entered, Entry, EntryError, EntryLimits};
 pub use gate_records::{function_recorder, recorder};
@@ -59,8 +65,10 @@ pub use listener::{ListenAddress, Listener, ListenerLimits};
 pub use login::{LoggedIn, LoginError};
 pub use registry::{SessionView, Sessions};
 pub use rules::PolicyRules;
+pub use statistics::{Beside, LastStatement, Statistics};
 pub use stream::{Peer, Stream};
 pub use upstream::Upstream;
+pub use workers::Workers;
 
 /// What all sessions of a proxy share.
 #[derive(Debug)]
@@ -79,6 +87,10 @@ pub struct Shared {
     pub log: Log,
     /// Who is here.
     pub sessions: Sessions,
+    /// What texts say.
+    pub analyses: Analyses,
+    /// What the sessions count.
+    pub statistics: Statistics,
 }
 
 /// What may be chosen.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::decide::Decision;
-use crate::audit::Record;
+use crate::audit::Recorded;
 
 /// How many names of each kind are remembered. A client may make more; those are unknown to us, so they wait.
 const MOST_NAMES: usize = 65_536;
@@ -49,7 +49,7 @@ pub(super) struct Portal {
     /// Where it stands.
     pub(super) state: PortalState,
     /// The record of what was approved when it was bound.
-    pub(super) record: Option<Box<Record>>,
+    pub(super) record: Option<Recorded>,
     /// How long it lives.
     pub(super) lifetime: Lifetime,
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::decide::Decision;
 use super::names::{Portal, Prepared};
 use super::refusal::Planted;
-use crate::audit::Record;
+use crate::audit::{Encoded, Recorded};
 
 /// How many unanswered messages a session may have; beyond that we wait for answers before reading more.
 pub(super) const MOST_PENDING: usize = 4_096;
@@ -76,29 +76,45 @@ impl Pending {
 pub(super) struct Unit {
     /// What was decided.
     pub(super) decision: Arc<Decision>,
-    /// The record that will tell how it ended.
-    pub(super) record: Option<Box<Record>>,
-    /// Whether that record is in the log.
-    pub(super) written: Written,
+    /// What is recorded of it.
+    pub(super) record: UnitRecord,
     /// When it was sent.
     pub(super) started: Instant,
     /// Rows the server says it touched.
     pub(super) rows: Option<u64>,
-    /// The command that the server says it completed last.
-    pub(super) tag: Option<String>,
+    /// What the server says it completed last.
+    pub(super) completed: Completed,
     /// The error it ended with.
     pub(super) sqlstate: Option<String>,
     /// What the client is told instead of the server's reply.
     pub(super) reply: Reply,
 }
 
-/// When the record of a statement is written.
+/// What is recorded of a statement under way.
+#[derive(Debug)]
+pub(super) enum UnitRecord {
+    /// Nothing: it is a setting of ours.
+    None,
+    /// When it has ended, this, completed: one record tells the whole.
+    AtTheEnd {
+        /// Its number.
+        statement: u64,
+        /// The record so far.
+        record: Encoded,
+    },
+    /// It was recorded before it left; how it ended is a record of its own.
+    Before(Recorded),
+}
+
+/// What the server says that a statement completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
-    /// It was, before the statement left; how it ended is a record of its own.
-    Before,
-    /// When it has ended: one record tells the whole.
-    AtTheEnd,
+pub(super) enum Completed {
+    /// Nothing yet.
+    Nothing,
+    /// `ROLLBACK`: also a COMMIT in a failed transaction.
+    Rollback,
+    /// Any other command.
+    Other,
 }
 
 /// Whose reply the client sees.

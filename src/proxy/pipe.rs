@@ -14,7 +14,11 @@
 //!
 //! The bytes of a run are those that were read: nothing is encoded again. Only where we say something of our
 //! own between two frames is the run before it copied, so that the order stays.
+//!
+//! A session that is idle holds no buffer. Those that sessions give back, every session of the same thread takes up: so that
+//! for each message nothing is allocated and nothing cleared.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -25,6 +29,34 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const INITIAL_BYTES: usize = 8 * 1024;
 /// Bytes a buffer grows to under load. A frame that must be seen whole may take more, up to the caller's bound.
 pub(super) const LOADED_BYTES: usize = 64 * 1024;
+
+/// What an idle session keeps of the memory for what we say.
+const KEPT_INSERT_BYTES: usize = 512;
+/// How many buffers a thread keeps for its sessions.
+const POOLED_BUFFERS: usize = 64;
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer of the initial size. What is in it means nothing.
+fn initial_buffer() -> Vec<u8> {
+    let pooled = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+    pooled.unwrap_or_else(|| vec![0; INITIAL_BYTES])
+}
+
+/// Keeps a buffer of the initial size for the next session that needs one.
+fn give_back(buffer: Vec<u8>) {
+    if buffer.len() == INITIAL_BYTES {
+        // A thread that is ending keeps nothing.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < POOLED_BUFFERS {
+                pool.push(buffer);
+            }
+        });
+    }
+}
 
 /// What becomes of the rest of a frame that has not been read whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,11 +246,14 @@ impl Pipe {
     /// Gives memory back when nothing is under way.
     pub(super) fn release(&mut self) {
         if self.filled == self.sent && self.is_flushed() {
-            self.buffer = Vec::new();
+            give_back(std::mem::take(&mut self.buffer));
             self.sent = 0;
             self.seen = 0;
             self.filled = 0;
-            self.insert = Vec::new();
+            if self.insert.capacity() > KEPT_INSERT_BYTES {
+                self.insert = Vec::new();
+            }
+            self.insert.clear();
             self.insert_sent = 0;
         }
     }
@@ -270,7 +305,10 @@ impl Pipe {
     /// Doubles the buffer up to what load justifies. False when it is there already.
     fn grow(&mut self) -> bool {
         let size = match self.buffer.len() {
-            0 => INITIAL_BYTES,
+            0 => {
+                self.buffer = initial_buffer();
+                return true;
+            }
             size if size < LOADED_BYTES => (size * 2).min(LOADED_BYTES),
             _ => return false,
         };

@@ -8,11 +8,19 @@ use serde::Serialize;
 
 use super::login::LoggedIn;
 use super::session::SessionIdentity;
+use super::statistics::{Activity, LastStatement};
 
 /// The sessions of a proxy. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Sessions {
-    entries: Arc<DashMap<Arc<str>, SessionView>>,
+    entries: Arc<DashMap<Arc<str>, Entry>>,
+}
+
+/// A session: what does not change of it, and what it does.
+#[derive(Debug)]
+struct Entry {
+    view: SessionView,
+    activity: Arc<Activity>,
 }
 
 /// One session as people see it.
@@ -38,6 +46,10 @@ pub struct SessionView {
     pub pid: Option<i32>,
     /// When it logged in.
     pub since: Timestamp,
+    /// How many statements it has sent.
+    pub statements: u64,
+    /// The last of them; `None` before the first.
+    pub last: Option<LastStatement>,
 }
 
 impl SessionView {
@@ -53,6 +65,8 @@ impl SessionView {
             tls: login.client.tls().map(|tls| tls.version),
             pid: login.pid(),
             since: Timestamp::now(),
+            statements: 0,
+            last: None,
         }
     }
 }
@@ -67,16 +81,22 @@ impl Sessions {
     /// All of them, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<SessionView> {
-        let mut views: Vec<_> = self.entries.iter().map(|entry| entry.value().clone()).collect();
+        let mut views: Vec<_> = self.entries.iter().map(|entry| entry.value().now()).collect();
         views.sort_by(|one, other| one.since.cmp(&other.since).then_with(|| one.id.cmp(&other.id)));
         views
     }
 
     /// Lists a session for as long as the guard lives.
-    pub(super) fn enter(&self, view: SessionView) -> Listed {
+    pub(super) fn enter(&self, view: SessionView, activity: Arc<Activity>) -> Listed {
         let id = Arc::clone(&view.id);
-        self.entries.insert(Arc::clone(&id), view);
+        self.entries.insert(Arc::clone(&id), Entry { view, activity });
         Listed { sessions: self.clone(), id }
+    }
+}
+
+impl Entry {
+    fn now(&self) -> SessionView {
+        SessionView { statements: self.activity.statements(), last: self.activity.last(), ..self.view.clone() }
     }
 }
 

@@ -6,7 +6,9 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -15,7 +17,7 @@ use super::admission::Notice;
 use super::cancel::{CancelAnswer, CancelEntry};
 use super::pipe::{Filled, Pipe};
 use super::session::{Session, Stage};
-use crate::audit::{AppendError, Log, Record};
+use crate::audit::{AppendError, Encoded, Log};
 use crate::wire::{Report, encode};
 
 /// Messages behind a held one are kept up to this many bytes, so that a client that says good-bye is noticed.
@@ -49,6 +51,39 @@ struct Waits {
     stopping: bool,
     log_room: Option<Waiting<Result<(), AppendError>>>,
     stop_changed: Option<Waiting<()>>,
+    bell: Arc<Bell>,
+    /// Rings the bell.
+    bell_waker: Waker,
+    /// Whom the bell wakes.
+    hearer: Option<Waker>,
+}
+
+/// Wakes the session for what seldom happens, a cancel request and the end of the proxy, and remembers that it did: so
+/// that these are not asked for every time a socket wakes it.
+#[derive(Debug)]
+struct Bell {
+    rung: AtomicBool,
+    hearer: Mutex<Option<Waker>>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        if let Some(hearer) = self.hearer.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            hearer.wake_by_ref();
+        }
+    }
+}
+
+/// What a side has said in this turn: once it has nothing, it wakes the session when it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    MayHaveMore,
+    WillWake,
 }
 
 impl Ended {
@@ -73,8 +108,24 @@ where
         // A sender that is gone is a proxy that is gone.
         let _ = stop.wait_for(|stop| *stop).await;
     });
-    let mut waits = Waits { signals, stopping: false, log_room: None, stop_changed: Some(stop_changed) };
-    poll_fn(|context| poll(session, client, server, &mut waits, context)).await
+    // Rung, so that what it rings for is asked for once.
+    let bell = Arc::new(Bell { rung: AtomicBool::new(true), hearer: Mutex::default() });
+    let mut waits = Waits {
+        signals,
+        stopping: false,
+        log_room: None,
+        stop_changed: Some(stop_changed),
+        bell_waker: Waker::from(Arc::clone(&bell)),
+        bell,
+        hearer: None,
+    };
+    poll_fn(|context| {
+        session.timing.wake();
+        let polled = poll(session, client, server, &mut waits, context);
+        session.timing.end_turn(&session.shared.statistics);
+        polled
+    })
+    .await
 }
 
 fn poll<C, S>(
@@ -88,10 +139,11 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let (mut server_side, mut client_side) = (Side::MayHaveMore, Side::MayHaveMore);
     loop {
         let mut moved = poll_waits(session, waits, context);
-        moved |= fill_from_server(session, server, context);
-        moved |= fill_from_client(session, client, context);
+        moved |= fill_from_server(session, server, &mut server_side, context);
+        moved |= fill_from_client(session, client, &mut client_side, context);
         session.advance();
         moved |= match drain(&mut session.to_client, client, context) {
             Ok(moved) => moved,
@@ -141,24 +193,54 @@ fn gone(session: &mut Session, ended: Ended) -> Ended {
 }
 
 fn poll_waits(session: &mut Session, waits: &mut Waits, context: &mut Context<'_>) -> bool {
-    let mut moved = poll_cancel(session, waits, context);
+    let mut moved = poll_bell(session, waits, context);
+    moved |= poll_log_room(session, waits, context);
+    moved |= poll_preparation(session, context);
+    moved |= poll_admission(session, context);
+    moved
+}
+
+/// What the message at the head needs before it is decided: facts, or its text analysed.
+fn poll_preparation(session: &mut Session, context: &mut Context<'_>) -> bool {
+    match &mut session.stage {
+        Stage::Refreshing(refresh) => {
+            if refresh.as_mut().poll(context).is_pending() {
+                return false;
+            }
+        }
+        Stage::Analysing(analysis) => match analysis.as_mut().poll(context) {
+            Poll::Ready(analysed) => session.analysed = Some(analysed),
+            Poll::Pending => return false,
+        },
+        _ => return false,
+    }
+    session.stage = Stage::Reading;
+    true
+}
+
+/// Asks for what the bell rings for, if it has rung.
+fn poll_bell(session: &mut Session, waits: &mut Waits, context: &Context<'_>) -> bool {
+    if !waits.hearer.as_ref().is_some_and(|hearer| hearer.will_wake(context.waker())) {
+        let hearer = context.waker().clone();
+        *waits.bell.hearer.lock().unwrap_or_else(PoisonError::into_inner) = Some(hearer.clone());
+        waits.hearer = Some(hearer);
+    }
+    // The load alone costs the other threads nothing.
+    if !waits.bell.rung.load(Ordering::Acquire) || !waits.bell.rung.swap(false, Ordering::AcqRel) {
+        return false;
+    }
+    let waker = waits.bell_waker.clone();
+    let mut context = Context::from_waker(&waker);
+    let mut moved = poll_cancel(session, waits, &mut context);
     if !waits.stopping
         && let Some(stop) = waits.stop_changed.as_mut()
-        && stop.as_mut().poll(context).is_ready()
+        && stop.as_mut().poll(&mut context).is_ready()
     {
         waits.stop_changed = None;
         waits.stopping = true;
         session.fail("57P01", "terminating connection due to administrator command");
         moved = true;
     }
-    moved |= poll_log_room(session, waits, context);
-    if let Stage::Refreshing(refresh) = &mut session.stage
-        && refresh.as_mut().poll(context).is_ready()
-    {
-        session.stage = Stage::Reading;
-        moved = true;
-    }
-    moved |= poll_admission(session, context);
     moved
 }
 
@@ -190,8 +272,8 @@ fn poll_log_room(session: &mut Session, waits: &mut Waits, context: &mut Context
     }
 }
 
-async fn append(log: Log, record: Record) -> Result<(), AppendError> {
-    log.append(record).await
+async fn append(log: Log, record: Encoded) -> Result<(), AppendError> {
+    log.append_encoded(record).await
 }
 
 fn poll_admission(session: &mut Session, context: &mut Context<'_>) -> bool {
@@ -215,8 +297,13 @@ fn frame_of(notice: Notice) -> Vec<u8> {
     Report::notice(notice.message).detail(notice.detail).hint(notice.hint).to_bytes()
 }
 
-fn fill_from_server<S: AsyncRead + Unpin>(session: &mut Session, server: &mut S, context: &mut Context<'_>) -> bool {
-    if session.server_ended {
+fn fill_from_server<S: AsyncRead + Unpin>(
+    session: &mut Session,
+    server: &mut S,
+    side: &mut Side,
+    context: &mut Context<'_>,
+) -> bool {
+    if session.server_ended || *side == Side::WillWake {
         return false;
     }
     match session.to_client.poll_fill(context, Pin::new(server)) {
@@ -226,12 +313,21 @@ fn fill_from_server<S: AsyncRead + Unpin>(session: &mut Session, server: &mut S,
             session.server_gone();
             true
         }
-        Poll::Ready(Ok(Filled::NoRoom)) | Poll::Pending => false,
+        Poll::Ready(Ok(Filled::NoRoom)) => false,
+        Poll::Pending => {
+            *side = Side::WillWake;
+            false
+        }
     }
 }
 
-fn fill_from_client<C: AsyncRead + Unpin>(session: &mut Session, client: &mut C, context: &mut Context<'_>) -> bool {
-    if session.client_ended {
+fn fill_from_client<C: AsyncRead + Unpin>(
+    session: &mut Session,
+    client: &mut C,
+    side: &mut Side,
+    context: &mut Context<'_>,
+) -> bool {
+    if session.client_ended || *side == Side::WillWake {
         return false;
     }
     if session.is_held() && session.to_server.undecided().len() < LOOKED_AHEAD_BYTES {
@@ -246,7 +342,11 @@ fn fill_from_client<C: AsyncRead + Unpin>(session: &mut Session, client: &mut C,
             session.client_gone();
             true
         }
-        Poll::Ready(Ok(Filled::NoRoom)) | Poll::Pending => false,
+        Poll::Ready(Ok(Filled::NoRoom)) => false,
+        Poll::Pending => {
+            *side = Side::WillWake;
+            false
+        }
     }
 }
 

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::decide::Decision;
 use super::names::{Lifetime, Portal, PortalState, Prepared};
-use super::pending::{CopyIn, Pending, Reply, Unit, Written};
+use super::pending::{Completed, CopyIn, Pending, Reply, Unit, UnitRecord};
 use super::pipe::{LOADED_BYTES, Pipe};
 use super::session::{CopyState, Failed, Meaning, Role, Session, Skipping, Stage, lexer_settings, reported_name};
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
-use crate::audit::{Record, RecordKind};
+use crate::audit::{RecordKind, Recorded};
 use crate::blast::{ApprovedUse, SearchPath};
 use crate::sql::{Action, DiscardTarget, Effect, SessionChange};
 use crate::wire::backend::{CommandComplete, ParameterDescription, ParameterStatus, TransactionStatus};
@@ -174,12 +174,12 @@ impl Session {
 
     fn command_complete(&mut self, body: &[u8]) -> Result<(), DecodeError> {
         let complete = CommandComplete::decode(body)?;
-        let command = String::from_utf8_lossy(complete.command()).into_owned();
+        let completed = if complete.command() == b"ROLLBACK" { Completed::Rollback } else { Completed::Other };
         let rows = complete.rows();
         match self.unanswered.front_mut() {
             Some(Pending::Execute(unit)) => {
                 unit.rows = rows;
-                unit.tag = Some(command);
+                unit.completed = completed;
                 if let Some(Pending::Execute(unit)) = self.unanswered.pop() {
                     self.complete(unit, Success::Whole);
                 }
@@ -188,7 +188,7 @@ impl Session {
                 if let Some(rows) = rows {
                     unit.rows = Some(unit.rows.unwrap_or(0).saturating_add(rows));
                 }
-                unit.tag = Some(command);
+                unit.completed = completed;
             }
             _ => {}
         }
@@ -363,7 +363,7 @@ impl Session {
     /// A statement is done: what it changed in the session, and the record of how it ended.
     fn complete(&mut self, unit: Unit, success: Success) {
         let decision = Arc::clone(&unit.decision);
-        let rolled_back = unit.tag.as_deref() == Some("ROLLBACK");
+        let rolled_back = unit.completed == Completed::Rollback;
         self.report_outcome(unit);
         self.note_definitions(&decision);
         match success {
@@ -393,6 +393,7 @@ impl Session {
         if self.names.pending_definitions {
             self.names.pending_definitions = false;
             self.shared.catalog.invalidate(&self.who.database);
+            self.ground.is_to_be_checked();
             self.session_epoch += 1;
         }
     }
@@ -407,35 +408,49 @@ impl Session {
     }
 
     fn report_outcome(&mut self, unit: Unit) {
-        let Some(mut record) = unit.record else { return };
-        let duration = u64::try_from(unit.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if unit.written == Written::AtTheEnd {
-            record.rows = unit.rows;
-            record.sqlstate = unit.sqlstate.map(Into::into);
-            record.duration_us = Some(duration);
-            self.append(*record);
+        let Unit { record, started, rows, sqlstate, .. } = unit;
+        if matches!(record, UnitRecord::None) {
             return;
         }
-        let mut outcome = self.record(RecordKind::Outcome);
-        outcome.statement = record.statement;
-        outcome.hold = record.hold;
-        outcome.rows = unit.rows;
-        outcome.sqlstate = unit.sqlstate.map(Into::into);
-        outcome.duration_us = Some(duration);
-        self.append(*outcome);
+        let duration = self.timing.answered(started);
+        let duration = Some(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        match record {
+            UnitRecord::None => {}
+            UnitRecord::AtTheEnd { mut record, .. } => {
+                record.add_end(rows, sqlstate.as_deref(), duration);
+                self.append_encoded(record);
+            }
+            UnitRecord::Before(Recorded { statement: Some(statement), hold: None }) => {
+                let buffer = self.spare.pop().unwrap_or_default();
+                let mut outcome = self.scribe.outcome(buffer, self.timing.wall(), statement);
+                outcome.add_end(rows, sqlstate.as_deref(), duration);
+                self.append_encoded(outcome);
+            }
+            UnitRecord::Before(Recorded { statement, hold }) => {
+                let mut outcome = self.record(RecordKind::Outcome);
+                (outcome.statement, outcome.hold) = (statement, hold);
+                outcome.rows = rows;
+                outcome.sqlstate = sqlstate.map(Into::into);
+                outcome.duration_us = duration;
+                self.append(*outcome);
+            }
+        }
     }
 
     fn skipped(&mut self, unit: Unit) {
-        if let Some(record) = unit.record {
-            self.report_not_run(&record);
+        match unit.record {
+            UnitRecord::None => {}
+            UnitRecord::AtTheEnd { statement, .. } => {
+                self.report_not_run(Recorded { statement: Some(statement), hold: None });
+            }
+            UnitRecord::Before(recorded) => self.report_not_run(recorded),
         }
     }
 
     /// Notes that a statement whose intent is in the log has not run.
-    pub(super) fn report_not_run(&mut self, record: &Record) {
+    pub(super) fn report_not_run(&mut self, Recorded { statement, hold }: Recorded) {
         let mut outcome = self.record(RecordKind::Outcome);
-        outcome.statement = record.statement;
-        outcome.hold = record.hold.clone();
+        (outcome.statement, outcome.hold) = (statement, hold);
         outcome.verdict = Some("failed".into());
         outcome.reason = Some("not run".into());
         self.append(*outcome);
@@ -626,16 +641,20 @@ impl Session {
     }
 
     fn report_abandoned(&mut self, unit: Unit) {
-        let Some(mut record) = unit.record else { return };
-        if unit.written == Written::Before {
-            let statement = record.statement;
-            let hold = record.hold.take();
-            record = self.record(RecordKind::Outcome);
-            record.statement = statement;
-            record.hold = hold;
+        const REASON: &str = "the session ended before the server's answer";
+        match unit.record {
+            UnitRecord::None => {}
+            UnitRecord::AtTheEnd { mut record, .. } => {
+                record.add_reason(REASON);
+                self.append_encoded(record);
+            }
+            UnitRecord::Before(Recorded { statement, hold }) => {
+                let mut outcome = self.record(RecordKind::Outcome);
+                (outcome.statement, outcome.hold) = (statement, hold);
+                outcome.reason = Some(REASON.into());
+                self.append(*outcome);
+            }
         }
-        record.reason = Some("the session ended before the server's answer".into());
-        self.append(*record);
     }
 
     /// The server has closed the connection.

@@ -17,8 +17,9 @@
 //! any state --- client gone, server gone, proxy stops, protocol violated --> Over
 //! ```
 //!
-//! `Refreshing` is a third wait of that kind: for the catalog to be looked at, where the facts are too old to decide with.
-//! In none of the three anything that stands behind the message at the head is looked at, let alone forwarded.
+//! `Refreshing` and `Analysing` are two more waits of that kind: for the catalog to be looked at, where the facts are too
+//! old to decide with; and for a long text to be analysed. In none of the four anything that stands behind the message at
+//! the head is looked at, let alone forwarded.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,21 +30,29 @@ use jiff::Timestamp;
 use super::Shared;
 use super::admission::{Admission, Ending, Purpose, Underway};
 use super::decide::{Decider, Decision, Epoch, Surroundings};
+use super::ground::Ground;
 use super::names::{Namespace, Portal, Prepared};
 use super::pending::{MOST_PENDING, Unanswered};
 use super::pipe::Pipe;
 use super::refusal::Refusal;
 use super::settings::{FollowedSearchPath, OwnSettings};
+use super::statistics::Activity;
 use super::temporary::TemporaryRelations;
 use super::time_limits::{TimeLimits, Waits};
-use crate::audit::{Record, RecordKind, TryAppendError};
-use crate::blast::{Facts, NameContext};
+use super::timing::Timing;
+use crate::audit::{Encoded, NotAppended, Record, RecordKind, Recorded, Scribe};
+use crate::blast::NameContext;
 use crate::gate::End;
-use crate::policy::{Engine, Identity};
-use crate::sql::LexerSettings;
+use crate::policy::Identity;
 use crate::sql::settings::{Encoding, ServerEncoding};
+use crate::sql::{LexerSettings, Script};
 use crate::wire::Report;
 use crate::wire::backend::TransactionStatus;
+
+/// How many buffers of records a session keeps.
+const SPARE_BUFFERS: usize = 4;
+/// Larger ones are given back.
+const SPARE_BYTES: usize = 1024;
 
 /// Who and what a session is, for records and approvers.
 #[derive(Debug, Clone)]
@@ -72,6 +81,8 @@ pub(super) enum Stage {
     Quieting,
     /// Waits until the catalog has been looked at: what is known of it is too old to decide with.
     Refreshing(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Waits until a long text has been analysed, beside the thread that serves the sessions.
+    Analysing(std::pin::Pin<Box<dyn Future<Output = Analysed> + Send>>),
     /// Waits for a person or for the log.
     Admitting {
         /// What is waited for.
@@ -88,6 +99,15 @@ pub(super) enum Stage {
     },
     /// The session ends once what is under way to the client has left.
     Over,
+}
+
+/// A long text, analysed beside the session.
+#[derive(Debug)]
+pub(super) struct Analysed {
+    /// How it was read.
+    pub(super) settings: LexerSettings,
+    /// What it says; or why nobody knows.
+    pub(super) script: Result<Script, String>,
 }
 
 /// What is known of the meaning of what the client sends next.
@@ -173,10 +193,18 @@ pub(super) enum Skipping {
 pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
     pub(super) who: SessionIdentity,
+    /// What it does, for people who look.
+    pub(super) activity: Arc<Activity>,
+    /// What it measures of itself.
+    pub(super) timing: Timing,
     pub(super) stage: Stage,
     pub(super) to_server: Pipe,
     pub(super) to_client: Pipe,
+    /// What decisions rest on.
+    pub(super) ground: Ground,
     pub(super) decider: Decider,
+    /// What was found out of the text at the head, where it is long.
+    pub(super) analysed: Option<Analysed>,
     pub(super) statements: Namespace<Arc<Prepared>>,
     pub(super) portals: Namespace<Portal>,
     pub(super) unanswered: Unanswered,
@@ -185,9 +213,13 @@ pub(super) struct Session {
     /// Whether messages of the extended protocol were sent since the last Sync.
     pub(super) segment_is_open: bool,
     /// The record of what was approved by the Bind being dealt with.
-    pub(super) approved_at_bind: Option<Box<Record>>,
+    pub(super) approved_at_bind: Option<Recorded>,
     /// Records that found the log's queue full, in order.
-    pub(super) backlog: std::collections::VecDeque<Record>,
+    pub(super) backlog: std::collections::VecDeque<Encoded>,
+    /// Writes the records of this session's statements.
+    pub(super) scribe: Scribe,
+    /// Buffers of records that were written, to be used again.
+    pub(super) spare: Vec<Vec<u8>>,
     pub(super) copy: CopyState,
     pub(super) transaction: TransactionStatus,
     /// Whether this transaction has changes whose record is not known to be durable.
@@ -230,49 +262,43 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The policy and the facts of this moment.
-    pub(super) fn ground(&self) -> (Arc<Engine>, Option<Arc<Facts>>) {
-        (self.shared.engine.load_full(), self.shared.catalog.current(&self.who.database))
-    }
-
     /// What decisions rest on at this moment.
-    pub(super) fn epoch(&self, engine: &Engine, facts: Option<&Facts>, functions: u64) -> Epoch {
-        Epoch {
-            policy: engine.version(),
-            facts: facts.map_or(0, |facts| facts.version),
-            functions,
-            in_block: engine.reads_transaction() && self.transaction != TransactionStatus::Idle,
-            session: self.session_epoch,
-        }
+    pub(super) fn epoch(&mut self, functions: u64) -> Epoch {
+        self.ground.check(&self.shared, &self.who.database, self.timing.now());
+        let in_block = self.transaction != TransactionStatus::Idle;
+        self.ground.epoch(in_block, functions, self.session_epoch)
     }
 
     /// Runs a decision with everything it needs.
     pub(super) fn decide_with<T>(&mut self, run: impl FnOnce(&mut Decider, &Surroundings<'_>) -> T) -> T {
-        let (engine, facts) = self.ground();
-        self.follow_approved(facts.as_ref());
+        self.ground.check(&self.shared, &self.who.database, self.timing.now());
+        self.follow_approved();
+        let epoch = self.epoch(self.approved.functions);
         let around = Surroundings {
-            engine: &engine,
+            engine: self.ground.engine(),
             identity: &self.who.identity,
             database: &self.who.database,
-            facts: facts.as_deref(),
+            facts: self.ground.facts(),
             names: &self.names,
             lexer: &self.lexer,
+            analyses: &self.shared.analyses,
             statements: &self.statements,
             portals: &self.portals,
             in_block: self.transaction != TransactionStatus::Idle,
-            epoch: self.epoch(&engine, facts.as_deref(), self.approved.functions),
+            epoch,
         };
         run(&mut self.decider, &around)
     }
 
     /// Whether a decision still rests on what holds now.
-    pub(super) fn is_current(&self, decision: &Decision) -> bool {
-        let (engine, facts) = self.ground();
-        decision.epoch == self.epoch(&engine, facts.as_deref(), self.shared.functions.version())
+    pub(super) fn is_current(&mut self, decision: &Decision) -> bool {
+        let functions = self.shared.functions.version();
+        decision.epoch == self.epoch(functions)
     }
 
     /// Takes over what user code is approved by now; sees to it that approvals end whose body has changed.
-    fn follow_approved(&mut self, facts: Option<&Arc<Facts>>) {
+    fn follow_approved(&mut self) {
+        let facts = self.ground.shared_facts();
         let now =
             Followed { functions: self.shared.functions.version(), facts: facts.map_or(0, |facts| facts.version) };
         if now == self.approved {
@@ -293,6 +319,7 @@ impl Session {
     /// Does all that can be done with what has been read. The relay calls it after every read and every answer
     /// to a wait.
     pub(super) fn advance(&mut self) {
+        self.ground.is_to_be_checked();
         self.read_server();
         self.settle();
         self.read_client();
@@ -327,7 +354,8 @@ impl Session {
 
     /// Where the facts are too old to decide with: waits for a look at the catalog, once a message.
     pub(super) fn refresh_first(&mut self) -> bool {
-        if self.asked == Asked::Yes || self.shared.catalog.current(&self.who.database).is_some() {
+        self.ground.check(&self.shared, &self.who.database, self.timing.now());
+        if self.asked == Asked::Yes || self.ground.facts().is_some() {
             return false;
         }
         self.asked = Asked::Yes;
@@ -342,12 +370,16 @@ impl Session {
 
     /// Starts a wait for the message at the head.
     pub(super) fn wait_for(&mut self, underway: Underway, decision: Arc<Decision>) {
+        if underway.purpose == Purpose::Log {
+            self.timing.waits_for_log();
+        }
         self.stage = Stage::Admitting { underway, decision };
     }
 
     /// The wait for the message at the head is over.
     pub(super) fn admitted(&mut self, admission: Admission) {
         if let Stage::Admitting { decision, .. } = std::mem::replace(&mut self.stage, Stage::Reading) {
+            self.timing.waited_for_log();
             self.stage = Stage::Admitted { admission, decision };
         }
     }
@@ -408,15 +440,27 @@ impl Session {
 
     /// Gives a record to the log; if its queue is full, keeps it and reads nothing more until it has room.
     pub(super) fn append(&mut self, record: Record) {
+        self.append_encoded(Encoded::of(record));
+    }
+
+    /// The same of an encoded one.
+    pub(super) fn append_encoded(&mut self, record: Encoded) {
         if !self.backlog.is_empty() {
             self.backlog.push_back(record);
             return;
         }
-        match self.shared.log.try_append(record) {
-            Ok(()) => {}
-            Err(TryAppendError::Full(record)) => self.backlog.push_back(*record),
+        match self.shared.log.try_append_encoded(&record) {
+            Ok(()) => self.spare(record.into_buffer()),
+            Err(NotAppended::Full) => self.backlog.push_back(record),
             // The next statement is refused with this error.
-            Err(TryAppendError::Failed(error)) => tracing::error!(%error, "a record could not be written"),
+            Err(NotAppended::Failed(error)) => tracing::error!(%error, "a record could not be written"),
+        }
+    }
+
+    /// Keeps a buffer for the next record.
+    pub(super) fn spare(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS && buffer.capacity() <= SPARE_BYTES {
+            self.spare.push(buffer);
         }
     }
 }

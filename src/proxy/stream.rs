@@ -92,6 +92,19 @@ impl Stream {
         Self { carrier: Carrier::Unix(stream), peer: Peer::Unix { uid } }
     }
 
+    /// Takes a plain socket away from this thread's runtime; [`Detached::attach`] gives it to another's.
+    ///
+    /// # Errors
+    /// The system refuses; over TLS, which stays where its handshake was.
+    pub fn detach(self) -> io::Result<Detached> {
+        let socket = match self.carrier {
+            Carrier::Tcp(stream) => Socket::Tcp(stream.into_std()?),
+            Carrier::Unix(stream) => Socket::Unix(stream.into_std()?),
+            Carrier::FromClient(_) | Carrier::ToServer(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        Ok(Detached { socket, peer: self.peer })
+    }
+
     /// TLS with a client, after the handshake.
     pub(super) fn from_client(stream: server::TlsStream<TcpStream>, peer: Peer) -> Self {
         Self { carrier: Carrier::FromClient(Box::new(stream)), peer }
@@ -248,6 +261,33 @@ impl AsyncWrite for Stream {
 
     fn is_write_vectored(&self) -> bool {
         true
+    }
+}
+
+/// A plain socket that belongs to no runtime.
+#[derive(Debug)]
+pub struct Detached {
+    socket: Socket,
+    peer: Peer,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Detached {
+    /// Gives it to the runtime of this thread.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn attach(self) -> io::Result<Stream> {
+        let carrier = match self.socket {
+            Socket::Tcp(stream) => Carrier::Tcp(TcpStream::from_std(stream)?),
+            Socket::Unix(stream) => Carrier::Unix(UnixStream::from_std(stream)?),
+        };
+        Ok(Stream { carrier, peer: self.peer })
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 
+use crate::audit::write_string;
 use crate::catalog::Parameter;
 use crate::wire::frontend::Bind;
 
 /// A value longer than this is shown by its beginning.
 const LONGEST_SHOWN_BYTES: usize = 64 * 1024;
+
+/// Values of a Bind message up to this size are never cut in a record.
+const LONGEST_UNCUT_BYTES: usize = 1024;
 
 /// SQL text for records and approvers: as it is where it is UTF-8, otherwise with its other bytes escaped.
 pub(super) fn text_of(sql: &[u8]) -> String {
@@ -14,6 +18,34 @@ pub(super) fn text_of(sql: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => sql.escape_ascii().to_string(),
     }
+}
+
+/// Writes the values of a Bind message's body as the field of a record, if there are any: what [`texts`] gives. False
+/// where they are long, and have to be cut.
+pub(super) fn write(out: &mut Vec<u8>, body: &[u8], types: &[u32]) -> bool {
+    let Ok(bind) = Bind::decode(body) else { return true };
+    if bind.values.is_empty() {
+        return true;
+    }
+    if body.len() > LONGEST_UNCUT_BYTES {
+        return false;
+    }
+    out.extend_from_slice(b",\"params\":[");
+    for (index, value) in bind.values.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        match value {
+            None => out.extend_from_slice(b"null"),
+            Some(bytes) if bind.formats.of(index) == Some(0) => match std::str::from_utf8(bytes) {
+                Ok(text) => write_string(out, text),
+                Err(_) => write_string(out, &text_of(bytes)),
+            },
+            Some(bytes) => write_string(out, &binary(bytes, types.get(index).copied().unwrap_or(0))),
+        }
+    }
+    out.push(b']');
+    true
 }
 
 /// The values of a Bind message's body as text, `None` for NULL; `None` altogether where there are none.
@@ -195,6 +227,25 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_written_as_they_are_listed() {
+        let mut body = b"portal\0statement\0".to_vec();
+        body.extend([0, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4]);
+        for value in [Some(&b"a \"quoted\" \xc3\xa4"[..]), Some(b"\xff"), Some(&7_i32.to_be_bytes()), None] {
+            body.extend(value.map_or(-1, |value| i32::try_from(value.len()).unwrap()).to_be_bytes());
+            body.extend(value.unwrap_or_default());
+        }
+        body.extend([0, 0]);
+        let types = [0, 0, 23, 0];
+        let mut out = Vec::new();
+        assert!(write(&mut out, &body, &types));
+        let listed = serde_json::to_string(&texts(&body, &types).unwrap()).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), format!(",\"params\":{listed}"));
+        body.resize(LONGEST_UNCUT_BYTES + 1, 0);
+        let mut out = Vec::new();
+        assert!(write(&mut out, b"\0\0\0\0\0\0\0\0", &[]) && out.is_empty());
+    }
 
     #[test]
     fn known_types_are_read_and_others_shown_as_bytes() {

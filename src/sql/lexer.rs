@@ -102,9 +102,24 @@ pub enum LexErrorReason {
 pub fn lex(source: &[u8], settings: &LexerSettings, limits: &Limits) -> Result<Lexed, LexError> {
     check_bytes(source, settings, limits)?;
     let mut lexer = Lexer::new(source, *settings);
-    while lexer.step()? {}
-    lexer.resolve_unicode_escapes()?;
+    lexer.rest()?;
     Ok(lexer.out)
+}
+
+/// The same into a value that is used again; after an error what is in it means nothing.
+pub(super) fn lex_into(
+    out: &mut Lexed,
+    source: &[u8],
+    settings: &LexerSettings,
+    limits: &Limits,
+) -> Result<(), LexError> {
+    out.tokens.clear();
+    out.arena.clear();
+    check_bytes(source, settings, limits)?;
+    let mut lexer = Lexer { out: std::mem::take(out), ..Lexer::new(source, *settings) };
+    let cut = lexer.rest();
+    *out = lexer.out;
+    cut
 }
 
 /// What is wrong with a text before it is cut.
@@ -163,6 +178,12 @@ pub(super) struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     pub(super) fn new(source: &'a [u8], settings: LexerSettings) -> Self {
         Self { source, at: 0, settings, out: Lexed::default(), escapes: Vec::new() }
+    }
+
+    /// Cuts what is left.
+    fn rest(&mut self) -> Result<(), LexError> {
+        while self.step()? {}
+        self.resolve_unicode_escapes()
     }
 
     /// Forgets the tokens so far, and goes on at the same place with other settings.

@@ -23,6 +23,7 @@ mod cursor;
 mod depth;
 pub mod effect;
 mod findings;
+pub mod fingerprint;
 mod fold;
 mod function_effect;
 pub mod functions;
@@ -45,6 +46,7 @@ mod utility;
 
 pub use analyze::{Script, analyze, analyze_within, statement_spans};
 pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
+pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use limits::Limits;
 pub use settings::LexerSettings;
 pub use statement::{FunctionUse, Name, SessionChange, Statement};

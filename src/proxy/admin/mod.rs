@@ -40,7 +40,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// Runs a session of the virtual database until it ends.
 pub async fn serve(shared: Arc<Shared>, mut login: Box<LoggedIn>, mut stop: watch::Receiver<bool>) {
     let who = identity_of(&shared, &login);
-    let _listed = shared.sessions.enter(SessionView::of(&who, &login));
+    let _listed = shared.sessions.enter(SessionView::of(&who, &login), Arc::default());
     if shared.log.append(start_record(&who, &login)).await.is_err() {
         // The first decision is refused with the reason.
         tracing::error!(session = %who.id, "the audit log cannot be written");
