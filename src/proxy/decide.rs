@@ -255,7 +255,8 @@ impl Decider {
             Ok(settings) => settings,
             Err(reason) => return Decided { decision: Arc::new(judge_unknown(reason, around)), text: None },
         };
-        if text.len() > LONGEST_FINGERPRINTED_BYTES {
+        // A second parser is asked about each text: one that our lexer cuts like another may be another to it.
+        if cfg!(feature = "pg-query") || text.len() > LONGEST_FINGERPRINTED_BYTES {
             return Decided { decision: Arc::new(judge_text(text, settings, around)), text: None };
         }
         let Some(fingerprint) = self.fingerprinter.read(text, settings, &Limits::INLINE) else {
