@@ -39,7 +39,8 @@ impl Encoded {
     }
 
     /// The buffer, to be used again.
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
+    #[must_use]
+    pub fn into_buffer(self) -> Vec<u8> {
         self.0
     }
 
