@@ -12,6 +12,7 @@ mod control;
 mod corpus;
 mod demo;
 mod effects_oracle;
+mod enforce_reads;
 mod functions;
 mod holds;
 mod kill;

@@ -6,8 +6,8 @@ use std::time::Instant;
 use pgsluice::cli::demo::throwaway::Throwaway;
 use serde_json::{Value, json};
 
-use crate::support::wire::{Reply, Wire, bind, execute, parse, query, sync};
-use crate::support::{Proxy, shop};
+use crate::support::wire::{Reply, Wire, bind, execute, message, parse, query, sync};
+use crate::support::{Finished, Proxy, python, shop, started};
 
 /// A shop and the proxy in front of it.
 struct Place {
@@ -287,5 +287,275 @@ fn what_runs_code_waits_on_a_temporary_table_too() {
     place.waits(&mut session, "insert into pg_temp.t values (2)");
     // A temporary view is named as a table is, and runs what it is made of.
     place.waits(&mut session, "create temp view v as select public.wiped() as n");
+    assert_eq!(place.orders(), "500");
+}
+
+/// Approves what the client waits for next.
+fn client(place: &Place, script: &str, approvals: usize) -> Finished {
+    let client = started(python(script).arg(place.proxy.url("shop", "shop")));
+    for _ in 0..approvals {
+        place.proxy.approve_next(&[]);
+    }
+    Finished::of(client)
+}
+
+const ASYNCPG: &str = r#"
+import asyncio, sys, asyncpg
+async def main():
+    connection = await asyncpg.connect(sys.argv[1])
+    statement = await connection.prepare("select count(*) from customers where id <= $1")
+    print(await statement.fetchval(5), await connection.fetchval("select city from customers where id = $1", 1) is None)
+    await connection.execute("do $$ begin perform 1; end $$")
+    print(await statement.fetchval(6), await connection.fetchval("select city from customers where id = $1", 1) is None)
+    async with connection.transaction():
+        await connection.execute("do $$ begin perform 2; end $$")
+        print(await statement.fetchval(7))
+    print(await statement.fetchval(8))
+    await connection.close()
+asyncio.run(main())
+"#;
+
+const PSYCOPG: &str = r#"
+import sys, psycopg
+connection = psycopg.connect(sys.argv[1], prepare_threshold=0, autocommit=True)
+count = lambda n: connection.execute("select count(*) from customers where id <= %s", [n]).fetchone()[0]
+print(count(5), count(6))
+connection.execute("do $$ begin perform 1; end $$")
+print(count(7))
+with connection.transaction():
+    print(count(8))
+    connection.execute("do $$ begin perform 2; end $$")
+    print(count(9))
+"#;
+
+#[test]
+fn prepared_statements_outlive_code_that_nobody_sees_through() {
+    let place = Place::open();
+    let asyncpg = client(&place, ASYNCPG, 2);
+    assert_eq!((asyncpg.code, asyncpg.stdout.as_str()), (Some(0), "5 False\n6 False\n7\n8\n"), "{}", asyncpg.stderr);
+    let psycopg = client(&place, PSYCOPG, 2);
+    assert_eq!((psycopg.code, psycopg.stdout.as_str()), (Some(0), "5 6\n7\n8\n9\n"), "{}", psycopg.stderr);
+    assert!(place.proxy.holds().is_empty());
+}
+
+/// The messages that run a prepared statement.
+fn run(name: &str) -> Vec<u8> {
+    let text = |text: &str| [text.as_bytes(), &[0]].concat();
+    let bind = message(b'B', &[vec![0], text(name), vec![0; 6]].concat());
+    [bind, execute(), sync()].concat()
+}
+
+fn prepare(name: &str, sql: &str) -> Vec<u8> {
+    let text = |text: &str| [text.as_bytes(), &[0]].concat();
+    [message(b'P', &[text(name), text(sql), vec![0, 0]].concat()), sync()].concat()
+}
+
+#[test]
+fn names_are_known_again_for_what_they_are() {
+    let place = Place::open_with(
+        "create schema evil; create table evil.odds (id int); grant all on schema evil to public; grant all on evil.odds to public",
+        &[],
+    );
+    let mut session = place.session();
+    session.raw(&prepare("mine", "select 1"));
+    session.reply();
+    passes(&mut session, "prepare by_sql as select 2");
+    passes(&mut session, "create temp table orders (id int)");
+    // The code makes of the names what it likes.
+    place.approved(
+        &mut session,
+        "do $$ begin deallocate mine; execute 'prepare mine as delete from public.orders'; \
+         execute 'prepare harmless as select 3'; deallocate by_sql; execute 'prepare by_sql(int) as select $1'; \
+         execute 'prepare odd as select E''a\\b'''; drop table pg_temp.orders; \
+         create temp table plain (id int, at timestamptz default now()); \
+         create temp view looks as select 1 as n; end $$",
+    );
+    session.raw(&run("harmless"));
+    assert_eq!(session.reply().tags, ["SELECT 1"]);
+    passes(&mut session, "execute by_sql(7)");
+    passes(&mut session, "delete from plain");
+    for sql in ["execute mine", "execute odd", "delete from orders where id = 1", "select * from looks"] {
+        place.waits(&mut session, sql);
+    }
+    session.raw(&run("mine"));
+    place.proxy.deny_next("no");
+    assert_eq!(session.reply().errors[0].code, "42501");
+    assert_eq!(place.orders(), "500");
+    // The search path that the code has set is the one names resolve with.
+    place.approved(&mut session, "do $$ begin set search_path = evil; end $$");
+    assert_eq!(place.waits(&mut session, "delete from odds")["search_path"], json!(["evil"]));
+    passes(&mut session, "select count(*) from odds");
+}
+
+#[test]
+fn cursors_that_code_opens_are_known_by_their_text() {
+    let setup = "create function open_both() returns void language plpgsql as $$ declare a refcursor := 'reads'; \
+                 b refcursor := 'calls'; begin open a for select id from orders; open b for select wiped(); end $$; \
+                 create function wiped() returns int language plpgsql as 'begin delete from order_items; return 1; end'";
+    let place = Place::open_with(setup, &[]);
+    let mut session = place.session();
+    session.query("begin");
+    place.approved(&mut session, "select open_both()");
+    assert_eq!(passes(&mut session, "fetch 2 from reads").rows.len(), 2);
+    place.waits(&mut session, "fetch 1 from calls");
+    assert_eq!(session.query("rollback").tags, ["ROLLBACK"]);
+}
+
+#[test]
+fn a_question_of_ours_that_fails_is_none_of_the_clients() {
+    // The view cannot be read by this role.
+    let setup = "revoke select on pg_catalog.pg_prepared_statements from public; alter role shop nosuperuser";
+    let place = Place::open_with(setup, &[]);
+    let mut session = place.session();
+    for begin in ["select 1", "begin"] {
+        passes(&mut session, begin);
+        passes(&mut session, "select count(*) from public.customers");
+        let reply = place.approved(&mut session, "do $$ begin perform 1; end $$");
+        assert_eq!(reply.tags, ["DO"]);
+        // Nothing is known of what the code made: a name may mean a view of the session's that runs code.
+        let reply = place.approved(&mut session, "select count(*) from customers");
+        assert_eq!(reply.tags, ["SELECT 1"]);
+        passes(&mut session, "select count(*) from public.customers");
+    }
+    assert_eq!(session.query("commit").tags, ["COMMIT"]);
+}
+
+#[test]
+fn the_radius_of_execute_is_that_of_what_it_runs() {
+    let place = Place::open();
+    let mut session = place.session();
+    let old = place.postgres.sql("shop", "select count(*) from orders where placed_on < '2023-02-01'").unwrap();
+    passes(&mut session, "prepare wipe(date) as delete from orders where placed_on < $1");
+    session.raw(&query("execute wipe('2023-02-01')"));
+    let hold = place.proxy.deny_next("no");
+    session.reply();
+    let rows = |hold: &Value| hold["radius"]["rows"]["value"].as_u64().unwrap();
+    let relation = |hold: &Value, name: &str| {
+        let relations = hold["radius"]["relations"].as_array().unwrap();
+        relations.iter().any(|relation| relation["name"] == name)
+    };
+    assert!(relation(&hold, "orders") && relation(&hold, "order_items"), "{hold}");
+    // Estimates, but of the right size.
+    let old: u64 = old.parse().unwrap();
+    assert!((1..=10 * old).contains(&rows(&hold)), "{old}: {hold}");
+    // A value that is computed is any value.
+    let any = place.waits(&mut session, "execute wipe(current_date)");
+    assert!(rows(&any) > rows(&hold), "{any}");
+    // What was prepared by the protocol, and what is prepared in the same message.
+    session.raw(&prepare("one", "delete from orders where id = 7"));
+    session.reply();
+    let one = place.waits(&mut session, "execute one");
+    assert!(relation(&one, "orders") && rows(&one) <= 1, "{one}");
+    let both = place.waits(&mut session, "prepare two as delete from orders where id = 8; execute two");
+    assert!(relation(&both, "orders"), "{both}");
+}
+
+#[test]
+fn what_the_server_runs_while_it_parses_waits_before_it_is_parsed() {
+    let setup = "create function sly(int, int) returns int language plpgsql as \
+                 'begin delete from public.order_items; return $1 - $2; end'; \
+                 create operator class sly_ops for type int using btree as operator 1 <, operator 2 <=, operator 3 =, \
+                 operator 4 >=, operator 5 >, function 1 sly(int, int); \
+                 create type sly_range as range (subtype = int, subtype_opclass = sly_ops)";
+    let place = Place::open_with(setup, &[]);
+    let items = || place.postgres.sql("shop", "select count(*) from order_items").unwrap();
+    let before = items();
+    let mut session = place.session();
+    session.raw(&[parse("select '[1,5)'::sly_range"), sync()].concat());
+    place.proxy.deny_next("no");
+    let reply = session.reply();
+    assert_eq!((reply.errors[0].code.as_str(), reply.status), ("42501", b'I'), "{reply:?}");
+    assert_eq!(items(), before);
+    // Approved, it is parsed, and waits once more with its values.
+    session.raw(&[parse("select '[1,5)'::sly_range"), sync()].concat());
+    place.proxy.approve_next(&[]);
+    assert_eq!(session.reply().kinds.replace('N', ""), "1Z");
+    // The fault is one: this is what parsing alone does.
+    assert_eq!(items(), "0");
+    session.raw(&[bind(&[]), execute(), sync()].concat());
+    place.proxy.deny_next("no");
+    assert_eq!(session.reply().errors[0].code, "42501");
+}
+
+#[test]
+fn what_is_held_open_runs_at_the_commit() {
+    let place = Place::open();
+    let mut session = place.session();
+    // The cursor's query runs when the transaction commits, and was decided on when it was declared.
+    passes(&mut session, "begin");
+    passes(&mut session, "declare held cursor with hold for select id from orders order by id");
+    passes(&mut session, "declare gone cursor for select id from orders order by id");
+    passes(&mut session, "commit");
+    assert_eq!(passes(&mut session, "fetch 3 from held").rows.len(), 3);
+    place.waits(&mut session, "fetch 3 from gone");
+    passes(&mut session, "close held");
+    place.waits(&mut session, "fetch 3 from held");
+    passes(&mut session, "begin");
+    passes(&mut session, "declare held cursor with hold for select id from orders order by id");
+    passes(&mut session, "rollback");
+    place.waits(&mut session, "fetch 3 from held");
+}
+
+#[test]
+fn two_phase_commands_and_roles_wait() {
+    let place = Place::open_with("create role other; grant other to shop", &[]);
+    let mut session = place.session();
+    session.query("begin");
+    place.waits(&mut session, "prepare transaction 'later'");
+    session.query("rollback");
+    for sql in [
+        "set role other",
+        "set session authorization other",
+        "set session_replication_role = replica",
+        "set allow_system_table_mods = on",
+        "select set_config('role', 'other', false)",
+        "reset role",
+    ] {
+        place.waits(&mut session, sql);
+    }
+    for sql in ["set standard_conforming_strings = off", "set client_encoding = 'SJIS'"] {
+        let reply = session.query(sql);
+        assert_eq!(reply.errors[0].code, "42501", "{sql}: {reply:?}");
+    }
+    for sql in ["set row_security = off", "set default_transaction_read_only = on", "set client_encoding = 'LATIN1'"] {
+        passes(&mut session, sql);
+    }
+}
+
+#[test]
+fn at_login_the_last_of_a_key_counts_and_is_judged() {
+    let place = Place::open();
+    // Postgres takes the last; what goes to it is what was judged.
+    let session = Wire::connect(
+        place.proxy.port(),
+        &[("user", "postgres"), ("database", "nowhere"), ("user", "shop"), ("database", "shop")],
+    );
+    let mut session = session.unwrap();
+    assert_eq!(passes(&mut session, "select current_user").rows, [[Some("shop".to_owned())]]);
+    for startup in [
+        &[("options", "-c search_path=public"), ("options", "-c session_replication_role=replica")][..],
+        &[("session_replication_role", "replica")],
+        &[("client_encoding", "SJIS")],
+        &[("standard_conforming_strings", "on"), ("standard_conforming_strings", "off")],
+        &[("options", "-O")],
+        &[("replication", "database")],
+    ] {
+        let startup = [&[("user", "shop"), ("database", "shop")], startup].concat();
+        let refused = Wire::connect(place.proxy.port(), &startup).unwrap_err();
+        assert_eq!(refused.code, "42501", "{startup:?}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_query_behind_the_end_of_a_copy_is_a_query() {
+    let place = Place::open();
+    let mut session = place.session();
+    passes(&mut session, "create temp table lines (line text)");
+    // COPY, its data, its end and a DELETE in one write.
+    let copy = [query("copy lines from stdin"), message(b'd', b"delete from orders\n"), message(b'c', &[])].concat();
+    session.raw(&[copy, query(DELETE)].concat());
+    place.proxy.deny_next("no");
+    assert_eq!(session.reply().tags, ["COPY 1"]);
+    assert_eq!(session.reply().errors[0].code, "42501");
     assert_eq!(place.orders(), "500");
 }

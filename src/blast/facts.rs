@@ -33,6 +33,8 @@ pub struct Facts {
     /// Code that any expression may run without naming it: implicit casts, the default operator classes of types.
     /// Seldom anything but empty.
     pub implicit_code: Vec<CodeUse>,
+    /// Of that, what the server may run while it parses: reading a constant of a range type compares its bounds.
+    pub parse_code: Vec<CodeUse>,
     /// Code that any INSERT or UPDATE may run without naming it: assignment casts. Seldom anything but empty.
     pub assignment_code: Vec<CodeUse>,
     /// What every definition (`CREATE`, `ALTER`, `DROP`, `GRANT`, ...) runs: event triggers.

@@ -143,6 +143,8 @@ pub struct Resolved {
     pub code: Vec<CodeUse>,
     /// Whether it may run code that is approved.
     pub approved: ApprovedUse,
+    /// Whether some of it may run while the server parses the statement.
+    pub code_at_parse: bool,
 }
 
 /// Whether a statement may run code that was approved for its body.
@@ -196,6 +198,7 @@ struct Resolver<'a> {
     reasons: Vec<String>,
     code: BTreeSet<CodeUse>,
     approved: ApprovedUse,
+    code_at_parse: bool,
     /// Relations already followed, by what was done to them: views and keys may form circles.
     followed: HashSet<(u32, Action)>,
     /// What is still to be followed. Chains of views and keys have no bound, so this is no recursion.
@@ -222,14 +225,20 @@ impl<'a> Resolver<'a> {
             reasons: Vec::new(),
             code: BTreeSet::new(),
             approved: ApprovedUse::None,
+            code_at_parse: false,
             followed: HashSet::new(),
             steps: Vec::new(),
         }
     }
 
     fn finish(self) -> Resolved {
-        let code = self.code.into_iter().collect();
-        Resolved { effects: self.effects, reasons: self.reasons, code, approved: self.approved }
+        Resolved {
+            effects: self.effects,
+            reasons: self.reasons,
+            code: self.code.into_iter().collect(),
+            approved: self.approved,
+            code_at_parse: self.code_at_parse,
+        }
     }
 
     fn statement(&mut self, statement: &Statement) {
@@ -665,8 +674,10 @@ impl<'a> Resolver<'a> {
         let facts = self.facts;
         let computes = !statement.functions.is_empty()
             || !statement.operators.is_empty()
+            || !statement.types.is_empty()
             || statement.effects.iter().any(|effect| effect.action != Action::Transaction);
         if computes {
+            self.code_at_parse = facts.parse_code.iter().any(|code| self.approval_of(code) == ApprovedUse::None);
             for code in &facts.implicit_code {
                 self.run(code, Certainty::Possible, || "an implicit cast or comparison may call".to_owned());
             }

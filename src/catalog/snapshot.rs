@@ -438,6 +438,7 @@ impl Assembly {
             let of_class = self.classes.get(&class).into_iter().flatten().copied();
             let functions: Vec<u32> = functions.into_iter().filter(|oid| *oid != 0).chain(of_class).collect();
             let code: Vec<_> = functions.into_iter().map(|oid| self.code(oid)).collect();
+            self.facts.parse_code.extend(code.iter().filter(|code| !code.reviewed).cloned());
             self.facts.implicit_code.extend(code);
         }
         Ok(())

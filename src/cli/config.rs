@@ -57,6 +57,8 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// Login roles that stand for no person.
     pub shared_roles: Vec<String>,
+    /// The kinds of identities whose reads the server has to enforce.
+    pub enforce_reads: Vec<IdentityKind>,
 }
 
 /// A certificate and its key, both PEM files.
@@ -182,6 +184,7 @@ impl Config {
             webhooks: webhook::webhooks(file.webhooks)?,
             approvers: file.approvers,
             shared_roles: file.shared_roles,
+            enforce_reads: file.enforce_reads.kinds(),
         })
     }
 }
@@ -258,6 +261,8 @@ pub struct File {
     pub hold: HoldEntry,
     /// See [`Limits`].
     pub limits: Limits,
+    /// See [`Config::enforce_reads`].
+    pub enforce_reads: EnforceReads,
     /// See [`Config::identities`].
     #[serde(rename = "identity")]
     pub identities: Vec<IdentityEntry>,
@@ -283,6 +288,7 @@ impl Default for File {
             remote: RemoteEntry::default(),
             hold: HoldEntry::default(),
             limits: Limits::default(),
+            enforce_reads: EnforceReads::default(),
             identities: Vec::new(),
         }
     }
@@ -320,6 +326,49 @@ impl Default for HoldEntry {
             expiry_in_transaction: Duration::seconds(60),
             notice_interval: Duration::seconds(20),
         }
+    }
+}
+
+/// `[enforce_reads]`: who makes sure, for each kind of identity, that what passes as a read only reads.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnforceReads {
+    /// People.
+    pub human: EnforcedBy,
+    /// Pipelines.
+    pub ci: EnforcedBy,
+    /// Programs, and login roles that nobody has described.
+    pub service: EnforcedBy,
+    /// AI agents.
+    pub agent: EnforcedBy,
+}
+
+/// Who makes sure that a read only reads, beside the proxy's own understanding of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EnforcedBy {
+    /// Nobody.
+    Off,
+    /// The server: it runs in a read-only transaction or savepoint.
+    Server,
+}
+
+impl Default for EnforceReads {
+    fn default() -> Self {
+        Self { human: EnforcedBy::Off, ci: EnforcedBy::Off, service: EnforcedBy::Off, agent: EnforcedBy::Server }
+    }
+}
+
+impl EnforceReads {
+    /// The kinds for which the server does.
+    fn kinds(self) -> Vec<IdentityKind> {
+        let all = [
+            (IdentityKind::Human, self.human),
+            (IdentityKind::Ci, self.ci),
+            (IdentityKind::Service, self.service),
+            (IdentityKind::Agent, self.agent),
+        ];
+        all.into_iter().filter(|(_, by)| *by == EnforcedBy::Server).map(|(kind, _)| kind).collect()
     }
 }
 
@@ -580,6 +629,8 @@ mod tests {
         assert_eq!(file.hold.expiry, Duration::seconds(1800));
         assert_eq!(file.identities.len(), 2);
         assert_eq!(file.limits.sessions, 200);
+        assert_eq!(file.enforce_reads.kinds(), [IdentityKind::Ci, IdentityKind::Agent]);
+        assert_eq!(File::default().enforce_reads.kinds(), [IdentityKind::Agent]);
         assert_eq!(file.sslmode, Some(SslMode::VerifyFull));
     }
 

@@ -423,6 +423,7 @@ fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log, functi
         options: proxy::Options {
             notice_interval: config.hold.notice_interval,
             statement_bytes: STATEMENT_BYTES,
+            enforce_reads: config.enforce_reads.clone(),
             identity_of: Arc::new(move |role| identities.of_role(role)),
             run: run_name(),
         },

@@ -14,10 +14,11 @@ use super::decide::{
 };
 use super::held;
 use super::names::{Lifetime, Portal, PortalState, Prepared};
+use super::ours::Ready;
 use super::pending::{Completed, Pending, Reply, Unit, UnitRecord};
 use super::pipe::{LOADED_BYTES, Pipe};
 use super::refusal::{Planted, Refusal};
-use super::session::{Analysed, Asked, CopyState, Meaning, Session, Skipping, Stage};
+use super::session::{Analysed, Asked, Cancelled, CopyState, Meaning, Session, Skipping, Stage};
 use super::time_limits::Sent;
 use crate::audit::{Encoded, Record, RecordKind, Recorded};
 use crate::gate::{NoWait, Wait};
@@ -62,6 +63,8 @@ pub(super) struct Passage<'a> {
 pub(super) enum Carrier<'a> {
     /// `Query`.
     Query,
+    /// `Parse`: reading a constant may already run code.
+    Parse,
     /// `Bind`: planning it may already run code.
     Bind {
         /// The portal it makes.
@@ -80,6 +83,10 @@ impl Session {
     /// Deals with all that the client has sent, as far as it may be read.
     pub(super) fn read_client(&mut self) {
         let mut pipe = std::mem::replace(&mut self.to_server, Pipe::new());
+        if !self.ahead.is_empty() && !pipe.inside_frame() {
+            pipe.insert(&self.ahead);
+            self.ahead.clear();
+        }
         while self.reads_client() && pipe.unsent() < 4 * LOADED_BYTES {
             let bytes = pipe.undecided();
             let header = match Header::frontend(bytes) {
@@ -118,6 +125,10 @@ impl Session {
                     pipe.insert(&bytes);
                 }
                 Step::Wait => break,
+            }
+            if !self.behind.is_empty() {
+                pipe.insert(&self.behind);
+                self.behind.clear();
             }
         }
         self.to_server = pipe;
@@ -197,7 +208,10 @@ impl Session {
         if self.skipping == Skipping::ToSync && !matches!(tag, FrontendTag::Sync | FrontendTag::Terminate) {
             return self.skip();
         }
-        if needs_facts(tag) && matches!(self.stage, Stage::Reading) && self.refresh_first() {
+        if needs_facts(tag)
+            && matches!(self.stage, Stage::Reading)
+            && (self.refresh_first() || self.ask_first() || self.guard_waits())
+        {
             return Step::Wait;
         }
         self.segment_is_open |= is_extended(tag);
@@ -234,7 +248,9 @@ impl Session {
         self.skipping = Skipping::No;
         self.segment_is_open = false;
         if self.copy == CopyState::None {
-            self.unanswered.push(Pending::Sync);
+            let ready = self.guard_sync();
+            self.unanswered.push(Pending::Sync(ready));
+            self.close_guard();
             self.segment += 1;
             // A batch outside of a transaction is one: whether it commits is told by the answer.
             if self.transaction == TransactionStatus::Idle && self.has_uncommitted_names() {
@@ -274,7 +290,7 @@ impl Session {
 
     /// Waits with the message at the head until the server has answered everything. In the middle of a batch it answers
     /// when it is told to: a Flush changes nothing else.
-    fn await_answers(&mut self) {
+    pub(super) fn await_answers(&mut self) {
         if !self.unanswered.will_be_answered() {
             crate::wire::encode::flush(&mut self.ahead);
         }
@@ -312,15 +328,25 @@ impl Session {
         let Some(Decided { decision, text }) = self.decision_on(message.sql) else {
             return Ok(Step::Wait);
         };
+        let types: Vec<u32> = message.parameter_types.iter().collect();
+        let passage = Passage {
+            carrier: Carrier::Parse,
+            sql: Some(message.sql),
+            bind: None,
+            types: &types,
+            declared_types: &types,
+        };
+        match self.after_wait(&passage) {
+            Some(Step::Forward) => {}
+            Some(step) => return Ok(step),
+            None if decision.runs_at_parse && decision.verdict.outcome != Outcome::Pass => {
+                return Ok(self.rule(&passage, &decision));
+            }
+            None => {}
+        }
         let own = matches!(decision.own_setting(), OwnSetting::Alone { .. });
-        let prepared = Arc::new(Prepared {
-            text: text.unwrap_or_else(|| message.sql.into()),
-            parameter_types: message.parameter_types.iter().collect(),
-            described_types: std::sync::OnceLock::new(),
-            decision,
-            segment: self.segment,
-            uncertainty: self.uncertainty,
-        });
+        let text = text.unwrap_or_else(|| message.sql.into());
+        let prepared = Arc::new(Prepared::new(text, &types, decision, self.segment, self.uncertainty));
         let previous = self.statements.insert(name, prepared);
         self.unanswered.push(Pending::Parse { name: name.into(), previous });
         if own {
@@ -384,6 +410,7 @@ impl Session {
         bind: Option<Arc<[u8]>>,
         state: PortalState,
     ) {
+        self.guard_in_batch(&decision);
         let record = self.approved_at_bind.take();
         let portal = Portal { prepared, decision, bind, state, record, lifetime: Lifetime::Transaction };
         let previous = self.portals.insert(name, portal);
@@ -553,6 +580,9 @@ impl Session {
 
     /// Does what the policy says.
     fn rule(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>) -> Step {
+        if self.is_cancelled() {
+            return self.refuse(passage, decision, Refusal::cancelled_at_once());
+        }
         match decision.verdict.outcome {
             Outcome::Pass => self.pass(passage, decision),
             Outcome::Deny => {
@@ -588,8 +618,16 @@ impl Session {
         }
     }
 
+    /// Whether the client has cancelled the statement before it could go anywhere. It is asked once.
+    fn is_cancelled(&mut self) -> bool {
+        std::mem::replace(&mut self.cancelled, Cancelled::Nothing) == Cancelled::AtTheHead
+    }
+
     /// Lets a statement go as soon as the log allows.
     fn pass(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>) -> Step {
+        if self.is_cancelled() {
+            return self.refuse(passage, decision, Refusal::cancelled_at_once());
+        }
         if let Some(error) = self.shared.log.failed() {
             return self.refuse(passage, decision, Refusal::log_failed(&error));
         }
@@ -629,16 +667,28 @@ impl Session {
         }
         self.after(decision);
         self.timing.sends();
-        let unit = self.unit_of(decision, record, Reply::Server);
+        let mut unit = self.unit_of(decision, record, Reply::Server);
         match passage.carrier {
-            Carrier::Query => self.unanswered.push(Pending::Query(unit)),
-            Carrier::FunctionCall => self.unanswered.push(Pending::FunctionCall(unit)),
+            Carrier::Query => {
+                unit.ready = self.guard_query(decision);
+                self.unanswered.push(Pending::Query(unit));
+                self.close_guard();
+                self.segment_is_open = false;
+            }
+            Carrier::FunctionCall => {
+                unit.ready = self.guard_query(decision);
+                self.unanswered.push(Pending::FunctionCall(unit));
+            }
             Carrier::Execute { portal } => {
+                self.guard_in_batch(decision);
+                self.follow_block(decision);
                 if let Some(portal) = self.portals.find_mut(portal) {
                     portal.state = PortalState::Open;
                 }
                 self.unanswered.push(Pending::Execute(unit));
             }
+            // The statement itself is decided on again, with its values.
+            Carrier::Parse => {}
             // Its effect may come with the planning, or with the Execute that follows: one record for both.
             Carrier::Bind { .. } => {
                 if let UnitRecord::Before(record) = unit.record {
@@ -663,11 +713,12 @@ impl Session {
         let planted = Planted::new(refusal);
         Step::Replace(match passage.carrier {
             Carrier::Query | Carrier::FunctionCall => {
+                self.batch_ends();
                 let bytes = planted.query();
                 self.unanswered.push(Pending::RefusedQuery(planted));
                 bytes
             }
-            Carrier::Bind { .. } | Carrier::Execute { .. } => {
+            Carrier::Parse | Carrier::Bind { .. } | Carrier::Execute { .. } => {
                 let bytes = planted.parse();
                 self.unanswered.push(Pending::Refused(planted));
                 // The server will say so itself; until then, what follows would ask for approvals in vain.
@@ -725,6 +776,7 @@ impl Session {
 
     /// Has the server answer an empty query, and says `SET` in its place.
     fn say_set_ourselves(&mut self, decision: &Arc<Decision>) -> Step {
+        self.batch_ends();
         self.push_own_set(decision, Pending::Query);
         let mut bytes = Vec::new();
         crate::wire::encode::query(&mut bytes, "");
@@ -745,6 +797,7 @@ impl Session {
             completed: Completed::Nothing,
             sqlstate: None,
             reply,
+            ready: Ready::Told,
         }
     }
 
@@ -759,6 +812,9 @@ impl Session {
             || (!self.temporary.is_empty() && decision.effects.iter().any(drops))
         {
             self.depends_on_answers();
+        }
+        if decision.nature.sequel == Sequel::Unknown {
+            self.unseen();
         }
     }
 

@@ -1,21 +1,24 @@
 //! From a login to a session, and from a session to its end in the log.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
 use super::admission::Underway;
+use super::asking::Unseen;
 use super::decide::Decider;
 use super::ground::Ground;
+use super::guard::{Block, Guard};
 use super::login::LoggedIn;
 use super::names::Namespace;
 use super::pending::Unanswered;
 use super::pipe::Pipe;
 use super::relay::{self, Ended, Signals};
 use super::session::{
-    Asked, CopyState, Failed, Followed, Meaning, Role, Session, SessionIdentity, Skipping, Stage, lexer_settings,
-    reported_name,
+    Asked, Cancelled, CopyState, Failed, Followed, Meaning, Role, Session, SessionIdentity, Skipping, Stage,
+    lexer_settings, reported_name,
 };
 use super::settings::{FollowedSearchPath, OwnSettings};
 use super::statistics::Activity;
@@ -124,8 +127,6 @@ fn session_of(
         approved: Followed::default(),
         reported: reported.collect(),
         time_limits: time_limits(login),
-        shared,
-        who,
         activity,
         timing: Timing::new(),
         stage: Stage::Reading,
@@ -156,12 +157,25 @@ fn session_of(
         server_encoding,
         search_path,
         temporary: TemporaryRelations::default(),
+        unseen: Unseen::No,
+        asking: None,
+        cancelled: Cancelled::Nothing,
+        remembered: HashMap::new(),
+        token: super::ours::token(),
+        interposes: login.replication.is_none(),
+        enforces: login.replication.is_none() && shared.options.enforce_reads.contains(&who.identity.kind),
+        guard: Guard::Off,
+        block: Block::AsReported,
+        swallowed: TransactionStatus::Idle,
         session_epoch: 0,
         statement_count: 0,
         ahead: Vec::new(),
+        behind: Vec::new(),
         say: Vec::new(),
         client_ended: false,
         server_ended: false,
+        shared,
+        who,
     }
 }
 

@@ -65,6 +65,10 @@ pub(super) struct Decision {
     pub(super) changes: Vec<SessionChange>,
     /// The statements one by one, for the blast radius and for deciding again.
     pub(super) parts: Vec<Part>,
+    /// The text that the parts are of, where it prepares statements: to show later what `EXECUTE` runs.
+    pub(super) text: Option<Arc<[u8]>>,
+    /// Whether the server runs code while it parses: reading a constant may call functions of users.
+    pub(super) runs_at_parse: bool,
     /// What kind of thing it is to the session.
     pub(super) nature: Nature,
     /// Whether it may run code that is approved for its body: no effect tells of that.
@@ -94,6 +98,19 @@ pub(super) struct Nature {
     pub(super) transaction: TransactionNature,
     /// What it may do to the meaning of the messages after it.
     pub(super) sequel: Sequel,
+    /// Whether it works the same in a read-only transaction of its own.
+    pub(super) guardable: Guardable,
+}
+
+/// Where a message can be guarded by a read-only transaction or savepoint without a client noticing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Guardable {
+    /// Nowhere: it does more than read, or tells of the transaction it is in.
+    No,
+    /// Within a transaction block of the client's: outside of one it fails, and must go on doing so.
+    InBlock,
+    /// Anywhere.
+    Anywhere,
 }
 
 /// What a message does to data.
@@ -132,6 +149,11 @@ pub(super) enum Sequel {
 }
 
 impl Decision {
+    /// Whether it prepares a statement, whose text is asked for when that is executed.
+    fn prepares(&self) -> bool {
+        self.changes.iter().any(|change| matches!(change, SessionChange::Prepare { .. }))
+    }
+
     /// Effects and verdict as they stand in the records of the statements that this decides.
     pub(super) fn judged(&self) -> &Judged {
         self.judged.get_or_init(|| {
@@ -267,8 +289,9 @@ impl Decider {
         }
         let (statements, origin) = around.analyses.of(text, fingerprint.bytes, settings);
         let mut decision = judge(&statements, around);
-        if matches!(decision.verdict.outcome, Outcome::Hold { .. }) {
-            if origin == Origin::AnotherText {
+        if matches!(decision.verdict.outcome, Outcome::Hold { .. }) || decision.prepares() {
+            // Who is asked to approve sees this text's values, and what is prepared keeps its own text.
+            if origin == Origin::AnotherText || decision.prepares() {
                 decision = judge_text(text, settings, around);
             }
             return Decided { decision: Arc::new(decision), text: None };
@@ -302,7 +325,11 @@ fn remember<K: Eq + std::hash::Hash>(
 }
 
 fn judge_text(text: &[u8], settings: &LexerSettings, around: &Surroundings<'_>) -> Decision {
-    judge(&sql::analyze(text, settings).statements, around)
+    let mut decision = judge(&sql::analyze(text, settings).statements, around);
+    if decision.prepares() {
+        decision.text = Some(text.into());
+    }
+    decision
 }
 
 /// Decides on a text that was analysed elsewhere.
@@ -357,6 +384,8 @@ struct Sum {
     cursors_here: HashMap<String, Vec<Effect>>,
     approved: ApprovedUse,
     rests_on_names: bool,
+    /// What an earlier statement that is run here does cannot be guarded.
+    runs_unguardable: bool,
 }
 
 impl Sum {
@@ -395,7 +424,7 @@ impl Sum {
                 self.resolve(body, around);
                 self.cursors_here.insert(name.clone(), Vec::new());
             }
-            SessionChange::ExecutePrepared(name) => {
+            SessionChange::ExecutePrepared { name, .. } => {
                 self.rests_on_names = true;
                 let known = around.statements.find(name.as_bytes());
                 if let Some(body) = self.prepared_here.remove(name) {
@@ -403,6 +432,7 @@ impl Sum {
                     self.prepared_here.insert(name.clone(), body);
                 } else if let Some(prepared) = known {
                     let decision = &prepared.decision;
+                    self.runs_unguardable |= decision.nature.guardable == Guardable::No;
                     self.reasons.extend(decision.reasons.iter().cloned());
                     if decision.parts.is_empty() {
                         self.effects.extend(decision.effects.iter().cloned());
@@ -421,6 +451,7 @@ impl Sum {
                 if let Some(effects) = self.cursors_here.get(name) {
                     self.effects.extend(effects.iter().cloned());
                 } else if let Some(portal) = known {
+                    self.runs_unguardable |= portal.decision.nature.guardable == Guardable::No;
                     self.effects.extend(effects_of_fetching(portal));
                     self.approved = self.approved.max(portal.decision.approved);
                 } else {
@@ -476,6 +507,8 @@ fn needs_no_facts(statement: &Statement) -> bool {
 }
 
 fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
+    let guardable = if sum.runs_unguardable { Guardable::No } else { guardable(&sum) };
+    let runs_at_parse = sum.parts.iter().any(|part| part.resolved.code_at_parse);
     let Sum { commands, parts, mut effects, mut reasons, changes, approved, rests_on_names, .. } = sum;
     dedup_in_order(&mut effects);
     dedup_in_order(&mut reasons);
@@ -486,6 +519,7 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
         data: data_nature(&effects, approved),
         transaction: transaction_nature(&changes, &effects),
         sequel: changes.iter().map(sequel).max().unwrap_or(Sequel::Same).max(sequel_of_effects(&effects, approved)),
+        guardable,
     };
     Decision {
         command: commands.join("; "),
@@ -494,6 +528,8 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
         verdict,
         changes,
         parts,
+        text: None,
+        runs_at_parse,
         nature,
         approved,
         epoch: around.epoch,
@@ -531,6 +567,43 @@ fn data_nature(effects: &[Effect], approved: ApprovedUse) -> DataNature {
     nature
 }
 
+/// Functions of the server that a read may call, and that fail in a read-only transaction or a savepoint, or tell of
+/// the transaction they are in.
+const UNGUARDABLE_FUNCTIONS: [&str; 6] =
+    ["nextval", "pg_export_snapshot", "current_setting", "pg_show_all_settings", "pg_prepared_statement", "pg_cursor"];
+/// Relations of the server that do.
+const UNGUARDABLE_RELATIONS: [&str; 3] = ["pg_settings", "pg_prepared_statements", "pg_cursors"];
+/// Commands that read. SHOW does too, but it runs nothing, and it tells of the transaction.
+const GUARDABLE_COMMANDS: [&str; 7] = ["SELECT", "EXPLAIN", "COPY", "DECLARE CURSOR", "FETCH", "MOVE", "EXECUTE"];
+
+fn guardable(sum: &Sum) -> Guardable {
+    let mut guardable = Guardable::Anywhere;
+    let plain = |effect: &Effect| {
+        effect.action == Action::Read && !UNGUARDABLE_RELATIONS.contains(&effect.object.name.as_str())
+    };
+    let statement_is_plain = |part: &Part| {
+        let calls = |function: &sql::FunctionUse| UNGUARDABLE_FUNCTIONS.contains(&function.name.name.as_str());
+        GUARDABLE_COMMANDS.contains(&part.statement.command.as_str()) && !part.statement.functions.iter().any(calls)
+    };
+    // A cursor's query is a part of its own beside its DECLARE.
+    // Code that was approved for its body may write: that is what it was approved for.
+    if sum.approved != ApprovedUse::None {
+        return Guardable::No;
+    }
+    if sum.parts.is_empty() || !sum.effects.iter().all(plain) || !sum.parts.iter().all(statement_is_plain) {
+        return Guardable::No;
+    }
+    for change in &sum.changes {
+        match change {
+            SessionChange::ExecutePrepared { .. } | SessionChange::FetchCursor(_) => {}
+            SessionChange::DeclareCursor { hold: true, .. } => {}
+            SessionChange::DeclareCursor { hold: false, .. } => guardable = Guardable::InBlock,
+            _ => return Guardable::No,
+        }
+    }
+    guardable
+}
+
 fn transaction_nature(changes: &[SessionChange], effects: &[Effect]) -> TransactionNature {
     let mut nature = TransactionNature::None;
     for change in changes {
@@ -562,7 +635,7 @@ fn sequel(change: &SessionChange) -> Sequel {
         | SessionChange::Savepoint(_)
         | SessionChange::RollbackToSavepoint(_)
         | SessionChange::ReleaseSavepoint(_)
-        | SessionChange::ExecutePrepared(_)
+        | SessionChange::ExecutePrepared { .. }
         | SessionChange::FetchCursor(_) => Sequel::Same,
         SessionChange::Set { name: Some(name), .. } if !is_followed(name) => Sequel::Same,
         SessionChange::Set { name: None, .. } | SessionChange::Anything => Sequel::Unknown,

@@ -6,14 +6,14 @@ use sha2::{Digest, Sha256};
 
 use super::admission::Held;
 use super::client_side::{Carrier, Passage};
-use super::decide::Decision;
+use super::decide::{Decision, Part};
 use super::session::{Role, Session};
 use super::values;
 use crate::blast::SearchPath;
-use crate::catalog::RadiusRequest;
+use crate::catalog::{Parameter, RadiusRequest};
 use crate::gate::{HoldRequest, Wait};
 use crate::sql::risk::{Risk, assess_message};
-use crate::sql::{Action, Effect, SessionChange, Statement, statement_spans};
+use crate::sql::{Action, Argument, Effect, SessionChange, Statement, statement_spans};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::Bind;
 
@@ -154,22 +154,63 @@ fn radius_requests(session: &Session, passage: &Passage<'_>, decision: &Decision
     // of this one.
     let spans = statement_spans(sql, &session.lexer.as_ref().copied().unwrap_or_default());
     let own = |index: usize| spans.get(index).filter(|_| spans.len() == decision.parts.len()).cloned();
-    let more_than_reads = decision.parts.iter().enumerate().filter(|(_, part)| {
-        part.resolved.effects.iter().any(|effect| !matches!(effect.action, Action::Read | Action::Transaction))
+    let mut requests: Vec<RadiusRequest> = Vec::new();
+    for (index, part) in decision.parts.iter().enumerate() {
+        let text = sql.get(own(index).unwrap_or_else(|| part.statement.span.clone())).unwrap_or_default();
+        requests.extend(request(session, part, text, parameters.clone()));
+        for change in &part.statement.session {
+            if let SessionChange::ExecutePrepared { name, arguments } = change {
+                let arguments = arguments.iter().map(parameter).collect();
+                requests.extend(executed(session, &decision.parts[..index], sql, name, arguments));
+            }
+        }
+    }
+    requests.truncate(MOST_RADII);
+    requests
+}
+
+/// What the radius of one statement is computed from, if it does more than read.
+fn request(session: &Session, part: &Part, text: &[u8], parameters: Vec<Parameter>) -> Option<RadiusRequest> {
+    let more_than_reads =
+        part.resolved.effects.iter().any(|effect| !matches!(effect.action, Action::Read | Action::Transaction));
+    more_than_reads.then(|| RadiusRequest {
+        database: session.who.database.to_string(),
+        statement: part.statement.clone(),
+        text: values::text_of(text),
+        parameters,
+        resolved: part.resolved.clone(),
+        names: session.names.clone(),
+    })
+}
+
+/// The same for what `EXECUTE name` runs: prepared in this message, or before.
+fn executed(
+    session: &Session,
+    before: &[Part],
+    sql: &[u8],
+    name: &str,
+    arguments: Vec<Parameter>,
+) -> Option<RadiusRequest> {
+    let here = before.iter().rev().flat_map(|part| &part.statement.session).find_map(|change| match change {
+        SessionChange::Prepare { name: each, body } if each == name => Some(body),
+        _ => None,
     });
-    more_than_reads
-        .take(MOST_RADII)
-        .map(|(index, part)| RadiusRequest {
-            database: session.who.database.to_string(),
-            statement: part.statement.clone(),
-            text: values::text_of(
-                sql.get(own(index).unwrap_or_else(|| part.statement.span.clone())).unwrap_or_default(),
-            ),
-            parameters: parameters.clone(),
-            resolved: part.resolved.clone(),
-            names: session.names.clone(),
-        })
-        .collect()
+    if let Some(body) = here {
+        let facts = session.shared.catalog.current(&session.who.database)?;
+        let resolved = crate::blast::resolve(body, &facts, &session.names);
+        let part = Part { statement: (**body).clone(), resolved };
+        return request(session, &part, sql.get(body.span.clone())?, arguments);
+    }
+    let prepared = session.statements.find(crate::wire::frontend::significant(name.as_bytes()))?;
+    request(session, prepared.decision.parts.first()?, &prepared.body, arguments)
+}
+
+fn parameter(argument: &Argument) -> Parameter {
+    match argument {
+        Argument::Null => Parameter::Null,
+        Argument::Text(text) => Parameter::Text(text.clone()),
+        Argument::Computed => Parameter::Unknown,
+    }
 }
 
 /// Binds an approval to these bytes, values, session, identity, database and search path.

@@ -11,6 +11,7 @@
 pub mod admin;
 mod admission;
 mod analyses;
+mod asking;
 mod authenticate;
 pub mod cancel;
 mod client_side;
@@ -20,10 +21,12 @@ pub mod entry;
 mod frames;
 mod gate_records;
 mod ground;
+mod guard;
 mod held;
 pub mod listener;
 pub mod login;
 mod names;
+mod ours;
 pub mod parameters;
 mod pending;
 mod pipe;
@@ -55,7 +58,7 @@ use crate::audit::Log;
 use crate::catalog::Catalog;
 use crate::gate::Gate;
 use crate::gate::functions::ApprovedFunctions;
-use crate::policy::{Engine, Identity};
+use crate::policy::{Engine, Identity, IdentityKind};
 
 pub use analyses::Analyses;
 pub use connection::serve;
@@ -100,6 +103,8 @@ pub struct Options {
     pub notice_interval: Duration,
     /// The longest message, in bytes, that is looked at and can be held.
     pub statement_bytes: usize,
+    /// The kinds of identities whose reads the server has to enforce.
+    pub enforce_reads: Vec<IdentityKind>,
     /// Who logs in with a role.
     pub identity_of: Arc<dyn Fn(&str) -> Identity + Send + Sync>,
     /// Tells the sessions of this run of the proxy from those of others: a part of their ids.

@@ -11,13 +11,15 @@ use super::decide::Decision;
 use crate::audit::Recorded;
 
 /// How many names of each kind are remembered. A client may make more; those are unknown to us, so they wait.
-const MOST_NAMES: usize = 65_536;
+pub(super) const MOST_NAMES: usize = 65_536;
 
 /// A prepared statement.
 #[derive(Debug)]
 pub(super) struct Prepared {
     /// Its text as the client sent it; empty for one made by SQL `PREPARE` (the body is in the decision).
     pub(super) text: Arc<[u8]>,
+    /// The text of the statement itself: the same, or what stands behind `PREPARE name AS`; empty where it is not known.
+    pub(super) body: Arc<[u8]>,
     /// The parameter types the client gave; zeros where it left them to the server.
     pub(super) parameter_types: Box<[u32]>,
     /// The parameter types as the server described them.
@@ -31,6 +33,31 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// A statement, with what is known of it.
+    pub(super) fn new(
+        text: Arc<[u8]>,
+        parameter_types: &[u32],
+        decision: Arc<Decision>,
+        segment: u64,
+        uncertainty: u64,
+    ) -> Self {
+        Self {
+            body: Arc::clone(&text),
+            text,
+            parameter_types: parameter_types.into(),
+            described_types: OnceLock::new(),
+            decision,
+            segment,
+            uncertainty,
+        }
+    }
+
+    /// The same, with the text that stood in a PREPARE.
+    pub(super) fn with_body(mut self, body: Option<&[u8]>) -> Self {
+        self.body = body.unwrap_or_default().into();
+        self
+    }
+
     /// The parameter types as far as they are known.
     pub(super) fn types(&self) -> &[u32] {
         self.described_types.get().unwrap_or(&self.parameter_types)
@@ -59,7 +86,9 @@ pub(super) struct Portal {
 pub(super) enum Lifetime {
     /// Until the transaction ends.
     Transaction,
-    /// `WITH HOLD`: until it is closed. What it runs has run when the transaction commits.
+    /// `WITH HOLD`, made in this transaction: it outlives that if it commits.
+    Commits,
+    /// `WITH HOLD`: until it is closed. What it runs has run when its transaction committed.
     Session,
 }
 
@@ -124,11 +153,16 @@ impl<T> Namespace<T> {
     }
 
     /// Keeps the names whose value passes the test.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
-        if self.unnamed.as_ref().is_some_and(|value| !keep(value)) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
+        if self.unnamed.as_mut().is_some_and(|value| !keep(value)) {
             self.unnamed = None;
         }
         self.named.retain(|_, value| keep(value));
+    }
+
+    /// Takes all names away, with what they stood for. The unnamed one stays.
+    pub(super) fn take_named(&mut self) -> HashMap<Box<[u8]>, T> {
+        std::mem::take(&mut self.named)
     }
 
     /// Forgets all names.

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::decide::Decision;
 use super::names::{Portal, Prepared};
+use super::ours::{Ours, Ready};
 use super::refusal::Planted;
 use crate::audit::{Encoded, Recorded};
 
@@ -59,7 +60,9 @@ pub(super) enum Pending {
     /// An error and `ReadyForQuery`: this stands in the place of a simple query or function call that was refused.
     RefusedQuery(Planted),
     /// `ReadyForQuery`.
-    Sync,
+    Sync(Ready),
+    /// What a message of ours is answered with: the client sees nothing of it.
+    Ours(Ours),
     /// Nothing: the end of what a `COPY ... FROM STDIN` takes, if one is under way.
     CopyEnd,
 }
@@ -67,7 +70,7 @@ pub(super) enum Pending {
 impl Pending {
     /// Whether `ReadyForQuery` ends it, so that the server answers without being asked to.
     pub(super) const fn is_sync_point(&self) -> bool {
-        matches!(self, Self::Query(_) | Self::FunctionCall(_) | Self::RefusedQuery(_) | Self::Sync)
+        matches!(self, Self::Query(_) | Self::FunctionCall(_) | Self::RefusedQuery(_) | Self::Sync(_))
     }
 }
 
@@ -88,6 +91,8 @@ pub(super) struct Unit {
     pub(super) sqlstate: Option<String>,
     /// What the client is told instead of the server's reply.
     pub(super) reply: Reply,
+    /// Whether the ReadyForQuery that ends it, if one does, is for the client.
+    pub(super) ready: Ready,
 }
 
 /// What is recorded of a statement under way.
@@ -149,6 +154,14 @@ impl Unanswered {
         self.queue.front()
     }
 
+    /// The message of ours that is the first unanswered, if it is one.
+    pub(super) fn first_is_ours(&self) -> Option<Ours> {
+        match self.queue.front() {
+            Some(Pending::Ours(ours)) => Some(*ours),
+            _ => None,
+        }
+    }
+
     pub(super) fn front_mut(&mut self) -> Option<&mut Pending> {
         self.queue.front_mut()
     }
@@ -184,7 +197,7 @@ impl Unanswered {
                     self.queue.remove(index);
                     return CopyIn::Over;
                 }
-                Pending::Sync => drop(self.queue.remove(index)),
+                Pending::Sync(_) => drop(self.queue.remove(index)),
                 _ => return CopyIn::Violated,
             }
             index = 1;

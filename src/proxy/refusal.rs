@@ -109,6 +109,11 @@ impl Refusal {
             .detail("Its hold is withdrawn; nothing was run.")
     }
 
+    /// The client cancelled it before anything was decided.
+    pub(super) fn cancelled_at_once() -> Self {
+        Self::new("57014", "pgsluice: canceling statement due to user request").detail("Nothing was run.")
+    }
+
     /// The session is ending.
     pub(super) fn session_over() -> Self {
         Self::new("57P01", "pgsluice: the session is ending").detail("Nothing was run.")

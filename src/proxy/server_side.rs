@@ -6,11 +6,15 @@
 
 use std::sync::Arc;
 
+use super::asking::Unseen;
 use super::decide::Decision;
 use super::names::{Lifetime, Portal, PortalState, Prepared};
-use super::pending::{Completed, CopyIn, Pending, Reply, Unit, UnitRecord};
+use super::ours::{Ready, Reply};
+use super::pending::{self, Completed, CopyIn, Pending, Unit, UnitRecord};
 use super::pipe::{LOADED_BYTES, Pipe};
-use super::session::{CopyState, Failed, Meaning, Role, Session, Skipping, Stage, lexer_settings, reported_name};
+use super::session::{
+    Cancelled, CopyState, Failed, Meaning, Role, Session, Skipping, Stage, lexer_settings, reported_name,
+};
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
 use crate::audit::{RecordKind, Recorded};
@@ -50,7 +54,7 @@ impl Session {
                 self.server_is_wrong("a message of an unknown type");
                 break;
             };
-            let step = if !self.is_looked_at(tag) {
+            let step = if !self.is_looked_at(tag) && self.unanswered.first_is_ours().is_none() {
                 Ok(Step::Forward)
             } else if let Some(body) = header.body(bytes) {
                 self.server_message(tag, body)
@@ -93,7 +97,15 @@ impl Session {
 
     fn server_message(&mut self, tag: BackendTag, body: &[u8]) -> Result<Step, String> {
         self.unanswered.drop_copy_ends();
-        let step = self.understood(tag, body);
+        let reply = match self.unanswered.first_is_ours() {
+            Some(ours) => self.reply_to_ours(ours, tag, body)?,
+            None => Reply::NotOurs,
+        };
+        let step = match reply {
+            Reply::Forward => Ok(Step::Forward),
+            Reply::Swallow => Ok(Step::Replace(Vec::new())),
+            Reply::NotOurs => self.understood(tag, body),
+        };
         // What waits for the answers must not wait for what has none.
         self.unanswered.drop_copy_ends();
         step
@@ -105,7 +117,7 @@ impl Session {
             BackendTag::CommandComplete => self.command_complete(body).map_err(malformed)?,
             BackendTag::ReadyForQuery => {
                 let status = TransactionStatus::decode(body).map_err(malformed)?;
-                self.ready_for_query(status)?;
+                return self.ready_for_query(status);
             }
             BackendTag::ErrorResponse => return Ok(self.error(body)),
             BackendTag::EmptyQueryResponse => return self.empty_query(),
@@ -206,8 +218,8 @@ impl Session {
             self.complete(unit, Success::Whole);
         }
         Ok(match reply {
-            Reply::Server => Step::Forward,
-            Reply::OwnSet => {
+            pending::Reply::Server => Step::Forward,
+            pending::Reply::OwnSet => {
                 let mut bytes = Vec::new();
                 encode::command_complete(&mut bytes, "SET");
                 Step::Replace(bytes)
@@ -261,14 +273,18 @@ impl Session {
             return;
         }
         self.copy = CopyState::None;
-        let mut first = true;
+        self.skipped_up_to_sync(sqlstate, true);
+    }
+
+    /// The server skips all that stands before the next Sync. The first may be what has failed.
+    pub(super) fn skipped_up_to_sync(&mut self, sqlstate: &str, mut failed: bool) {
         while let Some(pending) = self.unanswered.front() {
-            if matches!(pending, Pending::Sync) {
+            if matches!(pending, Pending::Sync(_)) {
                 return;
             }
             let Some(pending) = self.unanswered.pop() else { return };
-            self.undo(pending, sqlstate, first);
-            first = false;
+            self.undo(pending, sqlstate, failed);
+            failed = false;
         }
         self.server_skips();
     }
@@ -281,7 +297,7 @@ impl Session {
     }
 
     /// Takes back what we noted when a message was sent that has failed (the first) or was skipped.
-    fn undo(&mut self, pending: Pending, sqlstate: &str, failed: bool) {
+    pub(super) fn undo(&mut self, pending: Pending, sqlstate: &str, failed: bool) {
         match pending {
             Pending::Parse { name, previous } => {
                 // A Parse of the unnamed statement that fails has dropped the one before.
@@ -311,12 +327,24 @@ impl Session {
         }
     }
 
-    fn ready_for_query(&mut self, status: TransactionStatus) -> Result<(), String> {
-        let unit = match self.unanswered.pop() {
-            Some(Pending::Query(unit) | Pending::FunctionCall(unit)) => Some(unit),
-            Some(Pending::Sync | Pending::RefusedQuery(_)) => None,
+    fn ready_for_query(&mut self, status: TransactionStatus) -> Result<Step, String> {
+        let (ready, unit) = match self.unanswered.pop() {
+            Some(Pending::Query(unit) | Pending::FunctionCall(unit)) => (unit.ready, Some(unit)),
+            Some(Pending::Sync(ready)) => (ready, None),
+            Some(Pending::RefusedQuery(_)) => (Ready::Told, None),
             _ => return Err("ReadyForQuery that answers nothing".to_owned()),
         };
+        if ready == Ready::Swallowed {
+            if let Some(unit) = unit {
+                let success = if unit.sqlstate.is_some() { Success::Not } else { Success::Whole };
+                self.complete(unit, success);
+            }
+            self.swallowed = status;
+            return Ok(Step::Replace(Vec::new()));
+        }
+        if !self.guard_is_closed(status) {
+            return Ok(Step::Replace(Vec::new()));
+        }
         let failed = std::mem::replace(&mut self.failed, Failed::No);
         let end = if failed == Failed::Yes { TransactionEnd::RolledBack } else { TransactionEnd::Committed };
         if let Some(unit) = unit {
@@ -324,7 +352,11 @@ impl Session {
             self.complete(unit, success);
         }
         self.transaction = status;
+        self.cancelled = Cancelled::Nothing;
         self.time_limits.ready(status);
+        if self.unseen == Unseen::Tried || (self.unseen == Unseen::UntilIdle && status == TransactionStatus::Idle) {
+            self.unseen = Unseen::Due;
+        }
         if status == TransactionStatus::Idle {
             self.definitions_settled();
             self.transaction_ended(end);
@@ -332,7 +364,7 @@ impl Session {
                 self.changes_unsettled = false;
             }
         }
-        Ok(())
+        Ok(Step::Forward)
     }
 
     fn parameter_changed(&mut self, name: &[u8], value: &[u8]) {
@@ -403,7 +435,12 @@ impl Session {
         self.search_path.ended(end);
         self.time_limits.ended(end);
         self.temporary.ended(end);
-        self.portals.retain(|portal| portal.lifetime == Lifetime::Session);
+        self.portals.retain(|portal| {
+            if portal.lifetime == Lifetime::Commits && end == TransactionEnd::Committed {
+                portal.lifetime = Lifetime::Session;
+            }
+            portal.lifetime == Lifetime::Session
+        });
         self.names_changed();
     }
 
@@ -463,7 +500,7 @@ impl Session {
             return;
         }
         for change in &decision.changes {
-            self.apply_change(&decision.command, change, rolled_back);
+            self.apply_change(decision, change, rolled_back);
         }
         self.follow_temporary(decision);
         if decision.nature.sequel != super::decide::Sequel::Same {
@@ -482,12 +519,16 @@ impl Session {
             self.temporary.forget();
         } else {
             let drops = decision.changes.contains(&SessionChange::DropAtCommit);
-            self.temporary.done(&decision.effects, if drops { OnCommit::Drops } else { OnCommit::Stays });
+            let on_commit = if drops { OnCommit::Drops } else { OnCommit::Stays };
+            if self.temporary.done(&decision.effects, on_commit) {
+                self.unseen = Unseen::Due;
+            }
         }
         self.names_changed();
     }
 
-    fn apply_change(&mut self, command: &str, change: &SessionChange, rolled_back: bool) {
+    fn apply_change(&mut self, by: &Decision, change: &SessionChange, rolled_back: bool) {
+        let command = by.command.as_str();
         match change {
             SessionChange::Begin | SessionChange::Savepoint(_) | SessionChange::ReleaseSavepoint(_) => {}
             SessionChange::Commit | SessionChange::Rollback => {
@@ -502,14 +543,8 @@ impl Session {
             }
             SessionChange::Prepare { name, body } => {
                 let decision = self.decide_with(|_, around| super::decide::judge(std::slice::from_ref(body), around));
-                let prepared = Prepared {
-                    text: Arc::from([]),
-                    parameter_types: Box::default(),
-                    described_types: std::sync::OnceLock::new(),
-                    decision: Arc::new(decision),
-                    segment: self.segment,
-                    uncertainty: self.uncertainty,
-                };
+                let prepared = Prepared::new(Arc::from([]), &[], Arc::new(decision), self.segment, self.uncertainty)
+                    .with_body(by.text.as_deref().and_then(|text| text.get(body.span.clone())));
                 self.statements.insert(crate::wire::frontend::significant(name.as_bytes()), Arc::new(prepared));
             }
             SessionChange::Deallocate(Some(name)) => {
@@ -518,7 +553,7 @@ impl Session {
             SessionChange::Deallocate(None) => self.statements.clear(),
             SessionChange::DeclareCursor { name, body, hold } => {
                 let decision = self.decide_with(|_, around| super::decide::judge(std::slice::from_ref(body), around));
-                let lifetime = if *hold { Lifetime::Session } else { Lifetime::Transaction };
+                let lifetime = if *hold { Lifetime::Commits } else { Lifetime::Transaction };
                 let portal = Portal {
                     prepared: None,
                     decision: Arc::new(decision),
@@ -567,7 +602,7 @@ impl Session {
             SessionChange::Role | SessionChange::Anything => self.forget_everything(),
             SessionChange::Set { name: None, .. }
             | SessionChange::Discard(_)
-            | SessionChange::ExecutePrepared(_)
+            | SessionChange::ExecutePrepared { .. }
             | SessionChange::FetchCursor(_)
             | SessionChange::DropAtCommit
             | SessionChange::CreateTemporary(_) => {}
@@ -603,13 +638,12 @@ impl Session {
 
     /// Something unseen happened: names and settings may be anything.
     fn forget_everything(&mut self) {
-        self.statements.clear();
+        self.doubt_statements();
         self.portals.clear();
         self.search_path.forget();
         self.time_limits.forget();
-        self.temporary.forget();
         self.role = Role::Unknown;
-        self.names_changed();
+        self.unseen();
     }
 
     /// Until the server has answered, names may resolve in any schema.

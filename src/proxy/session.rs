@@ -29,8 +29,10 @@ use jiff::Timestamp;
 
 use super::Shared;
 use super::admission::{Admission, Ending, Purpose, Underway};
+use super::asking::{Asking, Unseen};
 use super::decide::{Decider, Decision, Epoch, Surroundings};
 use super::ground::Ground;
+use super::guard::{Block, Guard};
 use super::names::{Namespace, Portal, Prepared};
 use super::pending::{MOST_PENDING, Unanswered};
 use super::pipe::Pipe;
@@ -146,6 +148,15 @@ pub(super) enum Failed {
     Yes,
 }
 
+/// Whether the client has cancelled what the server has not got yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cancelled {
+    /// Nothing.
+    Nothing,
+    /// The message at the head.
+    AtTheHead,
+}
+
 /// What the approvals of user code were last taken over from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Followed {
@@ -239,6 +250,24 @@ pub(super) struct Session {
     pub(super) time_limits: TimeLimits,
     pub(super) search_path: FollowedSearchPath,
     pub(super) temporary: TemporaryRelations,
+    /// Whether code ran that may have changed any of this.
+    pub(super) unseen: Unseen,
+    /// The question under way to the server.
+    pub(super) asking: Option<Box<Asking>>,
+    pub(super) cancelled: Cancelled,
+    /// What prepared statements stood for before that code ran.
+    pub(super) remembered: std::collections::HashMap<Box<[u8]>, Arc<Prepared>>,
+    /// What our own statements, portals and savepoints are called.
+    pub(super) token: String,
+    /// Whether messages of ours may go to the server: not where it speaks replication.
+    pub(super) interposes: bool,
+    /// Whether the server is to enforce that reads only read.
+    pub(super) enforces: bool,
+    /// What of ours surrounds what the client sends.
+    pub(super) guard: Guard,
+    pub(super) block: Block,
+    /// What the last ReadyForQuery said that the client was not told of.
+    pub(super) swallowed: TransactionStatus,
     /// Counts what changes the meaning of names and text in this session.
     pub(super) session_epoch: u64,
     /// `SET pgsluice.reason` and its like.
@@ -253,8 +282,9 @@ pub(super) struct Session {
     pub(super) reported: BTreeMap<&'static str, String>,
     /// Numbers the statements.
     pub(super) statement_count: u64,
-    /// Messages of ours to the server that go before the message at the head.
+    /// Messages of ours to the server that go before the message at the head, and behind it.
     pub(super) ahead: Vec<u8>,
+    pub(super) behind: Vec<u8>,
     /// Notices and errors of ours that wait for the end of a frame on its way to the client.
     pub(super) say: Vec<u8>,
     pub(super) client_ended: bool,
@@ -330,7 +360,10 @@ impl Session {
     fn settle(&mut self) {
         // A COPY waits for the client: it would wait for us in vain.
         if matches!(self.stage, Stage::Quieting) && (self.unanswered.is_empty() || self.copy == CopyState::In) {
-            self.stage = Stage::Reading;
+            match self.asking.take() {
+                Some(asking) => self.asked(asking),
+                None => self.stage = Stage::Reading,
+            }
         }
         if self.unanswered.is_empty() && self.meaning == Meaning::DependsOnAnswers {
             self.meaning = Meaning::Followed;
@@ -343,6 +376,7 @@ impl Session {
         matches!(self.stage, Stage::Reading | Stage::Admitted { .. })
             && self.backlog.is_empty()
             && self.unanswered.len() < MOST_PENDING
+            && self.guard != Guard::Closing
     }
 
     /// How long a hold that begins now may take, so that it ends before the server ends the session or the statement.
@@ -403,6 +437,11 @@ impl Session {
     pub(super) fn cancel(&mut self) -> bool {
         if self.is_held() {
             self.end_hold(End::Withdrawn, "cancelled by the client", Refusal::cancelled());
+            return false;
+        }
+        if self.asking.is_some() {
+            // The server works on a question of ours. Meant is what the client has sent, which waits behind it.
+            self.cancelled = Cancelled::AtTheHead;
             return false;
         }
         true

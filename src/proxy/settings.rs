@@ -94,6 +94,16 @@ impl<T: Clone + Default> Followed<T> {
         (self.committed, self.set, self.local) = (value, None, None);
     }
 
+    /// The server was asked what it is now. Within a transaction, it did not say what its end makes of it.
+    pub(super) fn learned(&mut self, value: T, within_transaction: bool) {
+        if within_transaction {
+            self.forget();
+            self.local = Some(value);
+        } else {
+            self.reported(value);
+        }
+    }
+
     /// `RESET`, `RESET ALL`, `DISCARD ALL`, `SET ... TO DEFAULT`.
     pub(super) fn reset(&mut self) {
         self.set(self.login.clone(), false);

@@ -43,13 +43,23 @@ pub(super) struct TemporaryRelations {
     relations: HashMap<String, Made>,
     /// Those that run code when they are used, or did. A rollback may bring them back, so none is taken out.
     code: HashSet<String>,
-    /// One that runs code may have another name now.
-    renamed: bool,
+    /// There may be others, which run code.
+    unseen: bool,
+}
+
+/// What the server says of a temporary relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Nothing runs when it is used.
+    Plain,
+    /// Something may.
+    RunsCode,
 }
 
 impl TemporaryRelations {
-    /// What a statement that succeeded made and dropped.
-    pub(super) fn done(&mut self, effects: &[Effect], on_commit: OnCommit) {
+    /// What a statement that succeeded made and dropped. Whether the server should be asked what became of them.
+    pub(super) fn done(&mut self, effects: &[Effect], on_commit: OnCommit) -> bool {
+        let before = self.relations.len();
         let adds_code = effects.iter().any(|effect| {
             let kinds = [ObjectKind::Trigger, ObjectKind::Rule, ObjectKind::Policy];
             effect.action == Action::Create && kinds.contains(&effect.object.kind)
@@ -60,7 +70,7 @@ impl TemporaryRelations {
                 // Its name, or what it runs, may be another one now; CREATE INDEX and CREATE TRIGGER alter the table.
                 Action::Alter => {
                     let known = self.relations.remove(name).is_some();
-                    self.renamed |= self.code.contains(name);
+                    self.unseen |= self.code.contains(name);
                     if adds_code && (known || effect.temporary) {
                         self.code.insert(name.clone());
                     }
@@ -81,9 +91,12 @@ impl TemporaryRelations {
                 && effect.temporary
                 && matches!(effect.object.kind, ObjectKind::Table | ObjectKind::Sequence)
         });
+        let altered = effects.iter().any(|effect| effect.action == Action::Alter);
+        let asks = self.unseen || self.relations.len() < before && (altered || self.relations.is_empty());
         for effect in made {
             self.made(&effect.object.name, on_commit);
         }
+        asks
     }
 
     fn made(&mut self, name: &str, on_commit: OnCommit) {
@@ -111,6 +124,35 @@ impl TemporaryRelations {
         self.relations.retain(|_, made| made.when == When::Before);
     }
 
+    /// Code that nobody sees through runs: it may make and drop any.
+    pub(super) fn unseen(&mut self) {
+        self.relations.clear();
+        self.unseen = true;
+    }
+
+    /// The server was asked which there are. Within a transaction it did not say what its end makes of them; it does not
+    /// say either what a rollback brings back.
+    pub(super) fn learned(&mut self, seen: Vec<(String, Seen)>, whole: bool, within_transaction: bool) {
+        self.relations.clear();
+        if !within_transaction && whole {
+            self.code.clear();
+        }
+        for (name, kind) in seen {
+            match kind {
+                Seen::RunsCode => drop(self.code.insert(name)),
+                Seen::Plain if self.code.contains(&name) => {}
+                Seen::Plain if within_transaction => self.made(&name, OnCommit::Drops),
+                Seen::Plain => {
+                    self.made(&name, OnCommit::Stays);
+                    if let Some(made) = self.relations.get_mut(&name) {
+                        made.when = When::Before;
+                    }
+                }
+            }
+        }
+        self.unseen = !whole;
+    }
+
     /// None of them is there any more, as far as is certain.
     pub(super) fn forget(&mut self) {
         self.relations.clear();
@@ -131,11 +173,11 @@ impl TemporaryRelations {
         let same = names.temporary.len() == self.relations.len()
             && names.temporary.iter().all(|name| self.relations.contains_key(name))
             && names.temporary_code.len() == self.code.len()
-            && names.unseen == self.renamed;
+            && names.unseen == self.unseen;
         if !same {
             names.temporary = self.relations.keys().cloned().collect();
             names.temporary_code.clone_from(&self.code);
-            names.unseen = self.renamed;
+            names.unseen = self.unseen;
         }
         !same
     }
@@ -220,7 +262,28 @@ mod tests {
         assert!(relations.tell(&mut context));
         assert!(context.temporary.is_empty() && !context.unseen);
         assert_eq!(context.temporary_code, ["a".to_owned(), "v".to_owned()].into());
-        relations.done(&[alter], OnCommit::Stays);
+        assert!(relations.done(&[alter], OnCommit::Stays));
         assert!(relations.tell(&mut context) && context.unseen);
+    }
+
+    #[test]
+    fn what_the_server_says_counts_until_the_transaction_ends() {
+        let mut context = NameContext::default();
+        let mut relations = TemporaryRelations::default();
+        relations.done(&[create("a")], OnCommit::Stays);
+        relations.unseen();
+        assert!(relations.tell(&mut context) && context.unseen && context.temporary.is_empty());
+        let seen = || vec![("b".to_owned(), Seen::Plain), ("v".to_owned(), Seen::RunsCode)];
+        relations.learned(seen(), true, true);
+        assert!(relations.tell(&mut context) && !context.unseen);
+        assert_eq!(names(&relations), ["b"]);
+        relations.ended(TransactionEnd::Committed);
+        assert!(names(&relations).is_empty());
+        relations.learned(seen(), true, false);
+        relations.ended(TransactionEnd::RolledBack);
+        assert_eq!(names(&relations), ["b"]);
+        relations.learned(vec![("v".to_owned(), Seen::Plain)], false, false);
+        assert!(names(&relations).is_empty());
+        assert!(relations.tell(&mut context) && context.unseen && context.temporary_code.contains("v"));
     }
 }

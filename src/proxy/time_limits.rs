@@ -66,6 +66,13 @@ impl TimeLimits {
         }
     }
 
+    /// The server was asked for a value.
+    pub(super) fn learned(&mut self, name: &str, value: Option<&str>, within_transaction: bool) {
+        if let Some(index) = index(name) {
+            self.values[index].learned(parsed(value), within_transaction);
+        }
+    }
+
     /// `RESET name`; all without one.
     pub(super) fn reset(&mut self, name: Option<&str>) {
         for (value, _) in self.values.iter_mut().zip(NAMES).filter(|(_, each)| name.is_none_or(|name| name == *each)) {

@@ -49,6 +49,6 @@ pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use limits::Limits;
 pub use settings::LexerSettings;
-pub use statement::{FunctionUse, Name, SessionChange, Statement};
+pub use statement::{Argument, FunctionUse, Name, SessionChange, Statement};
 
 pub use statement::{DiscardTarget, Notation};

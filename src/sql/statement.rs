@@ -92,7 +92,12 @@ pub enum SessionChange {
     },
     /// `EXECUTE name`: also does what the prepared statement does. Until that is known, the statement has an
     /// `execute` effect on [`PreparedStatement`](super::ObjectKind::PreparedStatement) `name` in its place.
-    ExecutePrepared(String),
+    ExecutePrepared {
+        /// The name.
+        name: String,
+        /// The values it is given.
+        arguments: Vec<Argument>,
+    },
     /// `DEALLOCATE name`, or all.
     Deallocate(Option<String>),
     /// `DECLARE name CURSOR ...`.
@@ -130,6 +135,17 @@ pub enum SessionChange {
     DropAtCommit,
     /// Something unseen may have changed any of the above: `DO`, `CALL`, user code, unknown statements.
     Anything,
+}
+
+/// A value given to `EXECUTE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// `NULL`.
+    Null,
+    /// A constant, as text.
+    Text(String),
+    /// Anything that is known only when it runs.
+    Computed,
 }
 
 /// What `DISCARD` discards.

@@ -60,6 +60,14 @@ pub fn execute(out: &mut Vec<u8>, portal: &[u8], max_rows: i32) {
     });
 }
 
+/// Close of a portal (`P`) or statement (`S`).
+pub fn close(out: &mut Vec<u8>, kind: u8, name: &[u8]) {
+    frame(out, FrontendTag::Close.byte(), |body| {
+        body.push(kind);
+        put_cstr(body, name);
+    });
+}
+
 /// Sync.
 pub fn sync(out: &mut Vec<u8>) {
     frame(out, FrontendTag::Sync.byte(), |_| {});

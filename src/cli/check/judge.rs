@@ -212,7 +212,7 @@ impl Judge<'_> {
         let mut resolved = resolve(statement, &self.facts, names);
         for change in &statement.session {
             let (kind, name, body) = match change {
-                SessionChange::ExecutePrepared(name) => {
+                SessionChange::ExecutePrepared { name, .. } => {
                     (ObjectKind::PreparedStatement, name, self.session.prepared.get(name))
                 }
                 SessionChange::FetchCursor(name) => (ObjectKind::Cursor, name, self.session.cursors.get(name)),

@@ -16,7 +16,7 @@ mod from;
 mod function;
 mod json;
 mod select;
-mod shape;
+pub(in crate::sql) mod shape;
 mod type_name;
 mod with;
 mod xml;

@@ -92,7 +92,10 @@ impl<'a> Parser<'a> {
         self.found.reasons = Distinct::default();
         self.found.session.retain(|change| {
             use crate::sql::statement::SessionChange;
-            matches!(change, SessionChange::ExecutePrepared(_) | SessionChange::Set { .. } | SessionChange::Anything)
+            matches!(
+                change,
+                SessionChange::ExecutePrepared { .. } | SessionChange::Set { .. } | SessionChange::Anything
+            )
         });
     }
 }

@@ -7,7 +7,8 @@ use crate::sql::effect::{Action, Effect, Object, ObjectKind};
 use crate::sql::findings::Findings;
 use crate::sql::keyword::Keyword;
 use crate::sql::query::Parser;
-use crate::sql::statement::{SessionChange, Statement};
+use crate::sql::query::shape::{Constant, Shape};
+use crate::sql::statement::{Argument, SessionChange, Statement};
 use crate::sql::token::TokenKind;
 
 impl<'a> Parser<'a> {
@@ -48,15 +49,33 @@ impl<'a> Parser<'a> {
     pub(super) fn execute(&mut self) -> Parsed<String> {
         self.cursor.advance();
         let name = self.cursor.name(NamePosition::Column)?;
+        let mut arguments = Vec::new();
         if self.cursor.at_kind(TokenKind::OpenParen) {
             self.cursor.open()?;
-            self.list(|parser| parser.expression().map(drop))?;
+            self.list(|parser| {
+                let shape = parser.expression()?;
+                arguments.push(parser.value_given(&shape));
+                Ok(())
+            })?;
             self.cursor.close()?;
+            self.found.depends_on_literals = true;
         }
         let object = Object::new(ObjectKind::PreparedStatement, name);
         self.found.effect(Effect::new(Action::Execute, object).possible());
-        self.found.session.push(SessionChange::ExecutePrepared(name.to_owned()));
+        self.found.session.push(SessionChange::ExecutePrepared { name: name.to_owned(), arguments });
         Ok("EXECUTE".to_owned())
+    }
+
+    fn value_given(&self, shape: &Shape<'_>) -> Argument {
+        match shape {
+            Shape::Constant(Constant::Literal { token, negative }) => {
+                let sign = if *negative { "-" } else { "" };
+                Argument::Text(format!("{sign}{}", self.cursor.text_of(*token)))
+            }
+            Shape::Constant(Constant::Word(Keyword::Null)) => Argument::Null,
+            Shape::Constant(Constant::Word(word)) => Argument::Text(word.text().to_owned()),
+            _ => Argument::Computed,
+        }
     }
 
     /// `DEALLOCATE [PREPARE] name|ALL`
