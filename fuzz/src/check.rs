@@ -6,7 +6,7 @@ use pg_query::ParserOptions;
 use pgsluice::sql::{LexerSettings, analyze};
 
 use crate::support::server_parser::{Nature, compare, is_read, statements};
-use crate::support::server_scanner::{same_statements, same_tokens};
+use crate::support::server_scanner::{same_statements, same_tokens, same_value};
 
 /// A text, and how the session reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) struct Text {
     pub(crate) sql: String,
     /// `standard_conforming_strings`
     pub(crate) conforming: bool,
+    /// It is one string or name, whose meaning is compared.
+    pub(crate) value: bool,
 }
 
 /// How a text is taken.
@@ -43,6 +45,10 @@ pub(crate) fn check(text: &Text) -> Result<Outcome, String> {
 }
 
 fn check_inside(text: &Text) -> Result<Outcome, String> {
+    if text.value {
+        same_value(&text.sql, text.conforming)?;
+        return Ok(Outcome::Other);
+    }
     // The scanner knows nothing of the setting.
     if text.conforming {
         same_tokens(&text.sql)?;

@@ -271,6 +271,9 @@ impl Mutator {
 
     /// A text.
     pub(crate) fn text(&self, random: &mut Random) -> Text {
+        if random.once_in(16) {
+            return Text { sql: quoted(random), conforming: random.once_in(2), value: true };
+        }
         let sql = match random.below(12) {
             0 => joined(random, FRAGMENTS, 14, ""),
             1 => joined(random, STATEMENT_FRAGMENTS, 9, " "),
@@ -280,7 +283,7 @@ impl Mutator {
             }
             _ => self.statement(random),
         };
-        Text { sql, conforming: !random.once_in(12) }
+        Text { sql, conforming: !random.once_in(12), value: false }
     }
 
     fn statement(&self, random: &mut Random) -> String {
@@ -340,6 +343,16 @@ impl Mutator {
             }
         }
     }
+}
+
+/// One string or name.
+fn quoted(random: &mut Random) -> String {
+    const BEHIND: &[&str] = &["", "", " uescape '!'", "\n'x'", " -- c\n 'b\\' '", "\r'y'", " 'z'"];
+    let open = *random.of(&["'", "E'", "U&'", "\"", "U&\"", "$$", "$a$", "", "N'"]);
+    let close = open.trim_start_matches(['E', 'U', '&', 'N']);
+    let body = joined(random, FRAGMENTS, 5, "");
+    let behind = if random.once_in(8) { "\u{e9}".repeat(40) } else { (*random.of(BEHIND)).to_owned() };
+    if random.once_in(2) { format!("{open}{body}{close}{behind}") } else { format!("{open}{body}{behind}{close}") }
 }
 
 /// A pair of parentheses with what is in it.

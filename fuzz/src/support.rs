@@ -5,6 +5,5 @@ pub(crate) mod pieces;
 #[allow(unused_imports, reason = "the tests name more of it")]
 #[path = "../../tests/support/server_parser.rs"]
 pub(crate) mod server_parser;
-#[allow(dead_code, reason = "the tests compare the values of strings too")]
 #[path = "../../tests/support/server_scanner.rs"]
 pub(crate) mod server_scanner;
