@@ -34,11 +34,10 @@ fn start_with(options: Options) -> Running {
 
 fn state(gate: &Gate) -> State {
     State {
-        gate: gate.clone(),
-        functions: None,
         status: Arc::new(|| serde_json::json!({"version": "0"})),
         sessions: Arc::new(|| vec![serde_json::json!({"session": "s1"})]),
         statistics: Arc::new(|| serde_json::json!({"sessions": 1})),
+        ..State::new(gate.clone())
     }
 }
 
@@ -51,6 +50,7 @@ fn request(identity: &str) -> HoldRequest {
         database: "shop".to_owned(),
         client: "127.0.0.1:5000".to_owned(),
         application_name: "psql".to_owned(),
+        tls: None,
         reason: Some("clean up".to_owned()),
         actions: Vec::new(),
         reasons: vec!["deletes rows".to_owned()],

@@ -29,6 +29,7 @@ mod remote;
 mod resources;
 mod review;
 mod session_state;
+mod rows;
 mod startup;
 mod statement_kinds;
 mod support;

@@ -220,6 +220,7 @@ fn request() -> HoldRequest {
         database: "shop".to_owned(),
         client: "127.0.0.1:5000".to_owned(),
         application_name: "psql".to_owned(),
+        tls: None,
         reason: None,
         actions: Vec::new(),
         reasons: vec!["deletes rows".to_owned()],

@@ -7,6 +7,7 @@ pub mod entry;
 pub mod export;
 mod files;
 mod guard;
+pub mod inspect;
 mod journal;
 mod key;
 mod log;
@@ -23,6 +24,7 @@ mod writer;
 
 pub use encoded::{Encoded, Judged, Microseconds, Recorded, Scribe, write_string};
 pub use guard::quiet as quiet_panics;
+pub use inspect::{Inspector, LogView};
 pub use log::{AppendError, DurableReceipt, Log, NotAppended, OpenError, Options, TryAppendError};
 pub use reader::{ReadError, Reader};
 pub use record::{Record, RecordKind};

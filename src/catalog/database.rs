@@ -160,6 +160,11 @@ impl Database {
         Ok((Arc::new(facts), fingerprint))
     }
 
+    /// Opens a connection that is nobody else's.
+    pub(super) async fn connect(&self) -> Result<Link, CatalogError> {
+        Link::open(&self.side, &self.name).await
+    }
+
     /// Lends the second connection. `None` where it cannot be had.
     pub(super) async fn measure(&self) -> Result<Measuring<'_>, CatalogError> {
         let mut slot = self.measuring.lock().await;

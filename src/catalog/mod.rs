@@ -1,6 +1,7 @@
 //! A snapshot of what exists upstream, refreshed over a side connection.
 
 mod database;
+pub mod examine;
 mod extensions;
 mod functions;
 mod link;
@@ -15,14 +16,19 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::blast::{Facts, NameContext, Radius, Resolved};
 use crate::sql::Statement;
 
 use database::Database;
+use examine::{Examined, Sample};
 
 pub use functions::{FunctionSource, FunctionSummary};
 pub use side::{Dial, Dialer, Dialled, Limits, Pending, SideConnection};
+
+/// How many approvers may look at rows at the same time.
+const LOOKS_MAX: usize = 2;
 
 /// What is known of the upstream's databases. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +37,8 @@ pub struct Catalog {
     /// Where it reads: not on the threads of those who ask, whom reading a large catalog would hold up.
     runtime: Option<Handle>,
     databases: Arc<ArcSwap<HashMap<String, Arc<Database>>>>,
+    /// Bounds how many approvers look at rows at the same time.
+    looks: Arc<Semaphore>,
 }
 
 impl Catalog {
@@ -38,7 +46,12 @@ impl Catalog {
     /// that of whoever asks.
     #[must_use]
     pub fn new(side: SideConnection) -> Self {
-        Self { side: Arc::new(side), runtime: Handle::try_current().ok(), databases: Arc::default() }
+        Self {
+            side: Arc::new(side),
+            runtime: Handle::try_current().ok(),
+            databases: Arc::default(),
+            looks: Arc::new(Semaphore::new(LOOKS_MAX)),
+        }
     }
 
     /// The facts of a database as they are now: looks whether anything changed, and reads all of it again if so.
@@ -102,6 +115,30 @@ impl Catalog {
         });
         let databases = self.databases.load();
         databases.get(name).map(Arc::clone).ok_or(CatalogError::TooManyDatabases { limit })
+    }
+
+    /// Some of the rows that statements of one session would change: bounded in time, in a read-only transaction, and
+    /// only where looking runs no code but the server's own. What cannot be had is refused, with the reason.
+    pub async fn sample(&self, requests: &[RadiusRequest]) -> Vec<Examined<Sample>> {
+        match self.look_for(requests) {
+            Ok((database, _turn)) => examine::sample(&database, requests).await,
+            Err(why) => examine::refused(why),
+        }
+    }
+
+    /// How many rows statements of one session would change, exactly: bounded as [`Catalog::sample`].
+    pub async fn count(&self, requests: &[RadiusRequest]) -> Vec<Examined<u64>> {
+        match self.look_for(requests) {
+            Ok((database, _turn)) => examine::count(&database, requests).await,
+            Err(why) => examine::refused(why),
+        }
+    }
+
+    fn look_for(&self, requests: &[RadiusRequest]) -> Result<(Arc<Database>, OwnedSemaphorePermit), String> {
+        let first = requests.first().ok_or("it changes no rows that could be looked at")?;
+        let busy = |_| "others are looking at rows right now; try again in a moment".to_owned();
+        let turn = Arc::clone(&self.looks).try_acquire_owned().map_err(busy)?;
+        Ok((self.database(&first.database).map_err(|error| error.to_string())?, turn))
     }
 
     /// How much a statement would do: bounded in time, never fails; what cannot be found out is unknown, with a

@@ -211,7 +211,7 @@ fn place(object: &Object, facts: &Facts) -> Option<String> {
 }
 
 /// A string literal that is the same whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 

@@ -17,6 +17,7 @@ pub mod output;
 pub mod policy;
 pub mod remote;
 pub mod serve;
+mod serve_rows;
 pub mod upstream;
 pub mod util;
 

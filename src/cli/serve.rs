@@ -9,6 +9,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::config::{Config, Duration, ListenAddress};
+use super::serve_rows::Rows;
 use super::upstream::{Host, SslMode, UpstreamText};
 use super::{CommandResult, Exit, Failure, Globals, policy};
 use crate::audit::{self, Log, Record, RecordKind};
@@ -435,6 +436,7 @@ fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log, functi
         sessions: proxy::Sessions::default(),
         analyses: proxy::Analyses::default(),
         statistics: proxy::Statistics::default(),
+        examinable: proxy::Examinable::default(),
     }
 }
 
@@ -480,6 +482,8 @@ fn control_state(config: &Config, shared: &Arc<Shared>, webhooks: Tally) -> cont
     let started = jiff::Timestamp::now();
     let listen = config.listen.to_string();
     control::State {
+        inspector: Some(audit::Inspector::new(shared.log.clone(), config.data.clone())),
+        rows: Some(Arc::new(Rows(Arc::clone(shared)))),
         gate: shared.gate.clone(),
         functions: Some(control::functions::Functions {
             approved: shared.functions.clone(),

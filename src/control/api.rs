@@ -17,6 +17,16 @@ pub struct ApproveBody {
     pub digest: Option<String>,
 }
 
+/// What somebody says who denies what they looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DenyBody {
+    /// Why.
+    pub reason: Option<String>,
+    /// The digest of the hold that was looked at; denying anything else is refused.
+    pub digest: Option<String>,
+}
+
 /// What is said on denying or withdrawing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

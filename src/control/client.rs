@@ -19,9 +19,11 @@ use tokio::net::UnixStream;
 
 use super::SOCKET_NAME;
 use super::api::{
-    ApproveBody, ApproveFunctionBody, ErrorBody, FunctionView, ReasonBody, RevokeFunctionBody, ShownFunction,
+    ApproveBody, ApproveFunctionBody, DenyBody, ErrorBody, FunctionView, ReasonBody, RevokeFunctionBody, ShownFunction,
 };
 use super::remote_client::{Remote, distrust, tls_error};
+use crate::audit::LogView;
+use crate::catalog::examine::{Examined, Sample};
 use crate::gate::functions::ApprovedFunction;
 use crate::gate::{HoldId, HoldView};
 
@@ -195,6 +197,60 @@ impl Client {
     /// See [`ClientError`].
     pub async fn deny(&self, id: &HoldId, body: &ReasonBody) -> Result<HoldView, ClientError> {
         self.request(Method::POST, &format!("/v1/holds/{id}/deny"), Some(body)).await
+    }
+
+    /// Denies what was looked at, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn deny_seen(&self, id: &HoldId, body: &DenyBody) -> Result<HoldView, ClientError> {
+        self.request(Method::POST, &format!("/v1/holds/{id}/deny"), Some(body)).await
+    }
+
+    /// What was counted and measured.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn statistics(&self) -> Result<Value, ClientError> {
+        self.request(Method::GET, "/v1/statistics", None::<&()>).await
+    }
+
+    /// The audit log.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn audit(&self) -> Result<LogView, ClientError> {
+        self.request(Method::GET, "/v1/audit", None::<&()>).await
+    }
+
+    /// The audit log, after all of it was verified. A verification that takes longer than this waits goes on.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn verify_audit(&self) -> Result<LogView, ClientError> {
+        self.request(Method::POST, "/v1/audit/verify", None::<&()>).await
+    }
+
+    /// Some of the rows that a hold would change.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn sample(&self, id: &HoldId) -> Result<Vec<Examined<Sample>>, ClientError> {
+        self.request(Method::GET, &format!("/v1/holds/{id}/sample"), None::<&()>).await
+    }
+
+    /// How many rows a hold would change, exactly.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn count(&self, id: &HoldId) -> Result<Vec<Examined<u64>>, ClientError> {
+        self.request(Method::GET, &format!("/v1/holds/{id}/count"), None::<&()>).await
     }
 
     /// Withdraws.

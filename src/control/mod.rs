@@ -12,11 +12,17 @@
 //! | `GET /v1/holds[?all=true]` | a list of [`HoldView`](crate::gate::HoldView): what waits, or also what ended lately |
 //! | `GET /v1/holds/watch` | the same, one a line, now and whenever one changes |
 //! | `GET /v1/holds/{id}[?settle=true]` | one hold, when asked after its radius is known |
+//! | `GET /v1/holds/{id}/sample` | some of the rows it would change: a list of [`Examined`](crate::catalog::examine::Examined) |
+//! | `GET /v1/holds/{id}/count` | how many they are exactly |
+//! | `GET /v1/statistics` | what was counted and measured |
+//! | `GET /v1/audit` | the log: a [`LogView`](crate::audit::LogView) |
+//! | `POST /v1/audit/verify` | the same after all of the log was verified |
 //! | `POST /v1/holds/{id}/approve` | [`ApproveBody`](api::ApproveBody); the hold as it is then |
 //! | `GET /v1/functions?database=D` | [`FunctionView`](api::FunctionView)s: user code, and whether it is approved |
 //! | `GET /v1/functions/show?database=D&oid=N` | [`ShownFunction`](api::ShownFunction): its source and settings |
 //! | `POST /v1/functions/approve`, `.../revoke` | [`ApproveFunctionBody`](api::ApproveFunctionBody), [`RevokeFunctionBody`](api::RevokeFunctionBody) |
-//! | `POST /v1/holds/{id}/deny`, `.../withdraw` | [`ReasonBody`](api::ReasonBody); the hold as it is then |
+//! | `POST /v1/holds/{id}/deny` | [`DenyBody`](api::DenyBody); the hold as it is then |
+//! | `POST /v1/holds/{id}/withdraw` | [`ReasonBody`](api::ReasonBody); the hold as it is then |
 //!
 //! Errors are [`ErrorBody`](api::ErrorBody).
 //!
@@ -38,7 +44,7 @@ pub use caller::Caller;
 pub use client::{Client, ClientError};
 pub use remote_client::{Remote, RemoteOptions, RemoteSetupError};
 pub use remote_server::{RemoteBindError, RemoteServer, RemoteServerOptions};
-pub use server::{Server, State};
+pub use server::{LookAtRows, Looking, Server, State};
 pub use socket::BindError;
 
 /// The socket's name in the data directory.

@@ -1,5 +1,7 @@
 //! What is asked and answered.
 
+mod watching;
+
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -13,10 +15,10 @@ use http_body_util::channel::{Channel, Sender};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::{ApproveBody, ErrorBody, ReasonBody};
+use super::api::{ApproveBody, DenyBody, ErrorBody, ReasonBody};
 use super::caller::{Caller, Nameless};
 use super::server::State;
-use crate::gate::{Approve, HoldId, HoldView, Refused, Watch, WatchEvent};
+use crate::gate::{Approve, Deny, HoldId, HoldView, Refused, Watch, WatchEvent};
 
 /// Requests are reasons and numbers.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -37,6 +39,11 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/holds", get(list))
         .route("/v1/holds/watch", get(watch))
         .route("/v1/holds/{id}", get(show))
+        .route("/v1/holds/{id}/sample", get(watching::sample))
+        .route("/v1/holds/{id}/count", get(watching::count))
+        .route("/v1/statistics", get(watching::statistics))
+        .route("/v1/audit", get(watching::audit))
+        .route("/v1/audit/verify", post(watching::verify))
         .route("/v1/holds/{id}/approve", post(approve))
         .route("/v1/holds/{id}/deny", post(deny))
         .route("/v1/holds/{id}/withdraw", post(withdraw))
@@ -80,6 +87,13 @@ impl Refusal {
         Self {
             status: StatusCode::BAD_REQUEST,
             body: ErrorBody { error: error.to_string(), hint: None, code: "malformed".to_owned() },
+        }
+    }
+
+    fn unavailable(why: &str) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            body: ErrorBody { error: why.to_owned(), hint: None, code: "unavailable".to_owned() },
         }
     }
 }
@@ -183,10 +197,11 @@ async fn deny(
     Shared(state): Shared<State>,
     Extension(caller): Extension<Caller>,
     id: PathId,
-    body: Result<Json<ReasonBody>, JsonRejection>,
+    body: Result<Json<DenyBody>, JsonRejection>,
 ) -> Answer<HoldView> {
     let (Path(id), Json(body)) = (id?, body?);
-    let hold = state.gate.deny(&id, &caller.into(), body.reason)?;
+    let deny = Deny { reason: body.reason, digest: body.digest };
+    let hold = state.gate.deny_seen(&id, &caller.into(), deny)?;
     Ok(Json(HoldView::from(hold.as_ref())))
 }
 

@@ -1,6 +1,7 @@
 //! The server's end of the socket.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use super::caller::Caller;
 use super::functions::Functions;
 use super::routes;
 use super::socket::{self, BindError, SocketFile};
-use crate::gate::Gate;
+use crate::audit::Inspector;
+use crate::catalog::examine::{Examined, Sample};
+use crate::gate::{Gate, HoldId};
 
 /// Connections at the same time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
@@ -39,8 +42,39 @@ pub struct State {
     pub functions: Option<Functions>,
     /// The sessions: one JSON object each.
     pub sessions: Arc<dyn Fn() -> Vec<Value> + Send + Sync>,
-    /// What was counted since the proxy started: one JSON object.
+    /// What was counted and measured: one JSON object.
     pub statistics: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// Looks at the audit log; `None` where there is none.
+    pub inspector: Option<Inspector>,
+    /// Looks at the rows that a held statement would change; `None` where no database can be asked.
+    pub rows: Option<Arc<dyn LookAtRows>>,
+}
+
+/// Looks at rows for an approver.
+pub trait LookAtRows: Send + Sync {
+    /// Some of the rows that a hold would change; `None` where it does not wait.
+    fn sample(&self, id: HoldId, by: String) -> Looking<Vec<Examined<Sample>>>;
+    /// How many rows a hold would change, exactly; `None` where it does not wait.
+    fn count(&self, id: HoldId, by: String) -> Looking<Vec<Examined<u64>>>;
+}
+
+/// A look under way. An error is why nobody may look now.
+pub type Looking<T> = Pin<Box<dyn Future<Output = Result<Option<T>, String>> + Send>>;
+
+impl State {
+    /// Answers about holds alone.
+    #[must_use]
+    pub fn new(gate: Gate) -> Self {
+        Self {
+            gate,
+            status: Arc::new(|| Value::Object(serde_json::Map::new())),
+            functions: None,
+            sessions: Arc::new(Vec::new),
+            statistics: Arc::new(|| Value::Object(serde_json::Map::new())),
+            inspector: None,
+            rows: None,
+        }
+    }
 }
 
 impl std::fmt::Debug for State {

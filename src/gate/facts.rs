@@ -37,7 +37,7 @@ pub enum About {
     Value,
     /// The identity.
     Who,
-    /// Address, application, session.
+    /// Address, TLS, application, session.
     From,
     /// Why, as the client says.
     Claim,
@@ -202,7 +202,8 @@ impl Facts {
             format!("\"{}\"", Untrusted::line(&hold.application_name))
         };
         let (client, session) = (Untrusted::line(&hold.client), Untrusted::line(&hold.session));
-        self.add(About::From, format_args!("{client}, {application}, session {session}"));
+        let tls = Untrusted::line(hold.tls.as_deref().unwrap_or("without TLS"));
+        self.add(About::From, format_args!("{client}, {tls}, {application}, session {session}"));
         if let Some(reason) = &hold.reason {
             self.add(About::Claim, Untrusted::line(reason));
         }

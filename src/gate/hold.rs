@@ -29,6 +29,8 @@ pub struct HoldRequest {
     pub client: String,
     /// What the client calls itself.
     pub application_name: String,
+    /// The TLS version towards the client; `None` without TLS.
+    pub tls: Option<String>,
     /// Why, as the client claims: `SET pgsluice.reason = '...'`.
     pub reason: Option<String>,
     /// What the statement does.

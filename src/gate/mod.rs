@@ -173,6 +173,15 @@ pub struct Approve {
     pub digest: Option<String>,
 }
 
+/// What somebody says who denies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deny {
+    /// Why.
+    pub reason: Option<String>,
+    /// The [`HoldView::digest`] of what was looked at; denying anything else is refused.
+    pub digest: Option<String>,
+}
+
 /// Why a statement cannot be held; it is refused instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GateFull {
@@ -377,6 +386,16 @@ impl Gate {
     ///
     /// See [`Refused`].
     pub fn deny(&self, id: &HoldId, by: &Approver, reason: Option<String>) -> Result<Arc<Hold>, Refused> {
+        self.deny_seen(id, by, Deny { reason, digest: None })
+    }
+
+    /// The same by somebody who says what they looked at.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`].
+    pub fn deny_seen(&self, id: &HoldId, by: &Approver, deny: Deny) -> Result<Arc<Hold>, Refused> {
+        let Deny { reason, digest } = deny;
         let mut pool = self.pool();
         self.expire_overdue(&mut pool);
         self.may_decide(by)?;
@@ -386,7 +405,10 @@ impl Gate {
             self.keep_decided(&mut pool, Kept { hold: Arc::clone(&hold), ..kept });
             return Ok(hold);
         }
-        pool.pending(id)?;
+        let live = pool.pending(id)?;
+        if digest.is_some_and(|seen| seen != view::digest(&live.hold)) {
+            return Err(Refused::Changed(id.clone()));
+        }
         let decision = Decision::Denied {
             by: by.name.clone(),
             reason: reason.clone().unwrap_or_else(|| "no reason given".into()),

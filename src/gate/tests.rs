@@ -15,6 +15,7 @@ pub(super) fn request() -> HoldRequest {
         database: "shop".to_owned(),
         client: "127.0.0.1:5000".to_owned(),
         application_name: "psql".to_owned(),
+        tls: None,
         reason: None,
         actions: vec![Effect::new(Action::Delete, Object::in_schema(ObjectKind::Table, "public", "orders"))],
         reasons: vec!["deletes every row: no WHERE".to_owned()],

@@ -37,6 +37,8 @@ pub struct HoldView {
     pub client: String,
     /// What the client calls itself.
     pub application_name: String,
+    /// The TLS version towards the client; `None` without TLS.
+    pub tls: Option<String>,
     /// Why, as the client claims.
     pub reason: Option<String>,
     /// What it does.
@@ -175,6 +177,7 @@ impl From<&Hold> for HoldView {
             database: request.database.clone(),
             client: request.client.clone(),
             application_name: request.application_name.clone(),
+            tls: request.tls.clone(),
             reason: request.reason.clone(),
             actions: request.actions.iter().map(ActionView::from).collect(),
             reasons: request.reasons.clone(),
@@ -260,6 +263,7 @@ pub(crate) mod sample {
             database: "shop".to_owned(),
             client: "127.0.0.1:5000".to_owned(),
             application_name: "psql".to_owned(),
+            tls: Some("TLSv1.3".to_owned()),
             reason: Some("clean up".to_owned()),
             actions: vec![ActionView {
                 action: Action::Delete,

@@ -44,7 +44,7 @@ pub(super) struct Held {
     /// What the approver is shown, and what the approval is bound to.
     pub(super) request: HoldRequest,
     /// What the radius is computed from.
-    pub(super) radius: Vec<RadiusRequest>,
+    pub(super) radius: Arc<[RadiusRequest]>,
 }
 
 /// An admission under way, seen from the session.
@@ -220,6 +220,7 @@ impl Round<'_> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.notify(ticket);
         let id = ticket.id().clone();
+        let _examinable = self.shared.examinable.enter(&id, Arc::clone(&self.held.radius));
         let mut radius = std::pin::pin!(radius(self.shared, self.held));
         let mut shown = None;
         let mut computing = true;
@@ -258,7 +259,7 @@ impl Round<'_> {
 
 async fn radius(shared: &Shared, held: &Held) -> Option<Radius> {
     let mut sum: Option<Radius> = None;
-    for request in &held.radius {
+    for request in held.radius.iter() {
         let radius = shared.catalog.radius(request).await;
         sum = Some(match sum {
             Some(sum) => together(sum, radius),

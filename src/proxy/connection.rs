@@ -70,6 +70,7 @@ pub(super) fn identity_of(shared: &Shared, login: &LoggedIn) -> SessionIdentity 
         database: login.database.as_str().into(),
         client_address: login.client.peer().to_string(),
         application_name: login.application_name().unwrap_or_default().to_owned(),
+        tls: login.client.tls().map(|tls| tls.version),
     }
 }
 

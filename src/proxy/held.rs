@@ -34,6 +34,7 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
         database: session.who.database.to_string(),
         client: session.who.client_address.clone(),
         application_name: session.who.application_name.clone(),
+        tls: session.who.tls.map(str::to_owned),
         reason: session.own.reason.clone(),
         actions: decision.effects.to_vec(),
         reasons: decision.all_reasons(),
@@ -49,7 +50,7 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
         wait: Wait::Inline,
         digest: digest(session, passage),
     };
-    Held { request, radius: radius_requests(session, passage, decision) }
+    Held { request, radius: radius_requests(session, passage, decision).into() }
 }
 
 /// What it risks, by its text and by what its names stand for.

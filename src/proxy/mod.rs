@@ -18,6 +18,7 @@ mod client_side;
 mod connection;
 mod decide;
 pub mod entry;
+mod examinable;
 mod frames;
 mod gate_records;
 mod ground;
@@ -63,6 +64,7 @@ use crate::policy::{Engine, Identity, IdentityKind};
 pub use analyses::Analyses;
 pub use connection::serve;
 pub use entry::{Entered, Entry, EntryError, EntryLimits};
+pub use examinable::Examinable;
 pub use gate_records::{function_recorder, recorder};
 pub use listener::{ListenAddress, Listener, ListenerLimits};
 pub use login::{LoggedIn, LoginError};
@@ -94,6 +96,8 @@ pub struct Shared {
     pub analyses: Analyses,
     /// What the sessions count.
     pub statistics: Statistics,
+    /// What waits, for those who want to look at the rows.
+    pub examinable: Examinable,
 }
 
 /// What may be chosen.

@@ -73,6 +73,8 @@ pub(super) struct SessionIdentity {
     pub(super) client_address: String,
     /// What it calls itself.
     pub(super) application_name: String,
+    /// The TLS version towards the client; `None` without TLS.
+    pub(super) tls: Option<&'static str>,
 }
 
 /// What the session does with the message at the head of what the client sent.

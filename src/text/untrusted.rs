@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write};
 
+use unicode_width::UnicodeWidthChar;
+
 /// Text from a client, printed with every character that is invisible or that steers the terminal as
 /// `<U+XXXX>`.
 #[derive(Debug, Clone, Copy)]
@@ -35,21 +37,97 @@ impl<'a> Untrusted<'a> {
     }
 }
 
-impl fmt::Display for Untrusted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut characters = self.text.chars().peekable();
-        while let Some(character) = characters.next() {
-            match (character, self.layout) {
-                ('\n', Layout::Block(indent)) => write!(f, "\n{:indent$}", "")?,
-                ('\t', Layout::Block(_)) => f.write_char('\t')?,
+/// How many marks that combine with the character before them are shown as they are; a pile of more than these
+/// reaches into other lines.
+const COMBINING_MAX: usize = 3;
+
+/// A part of a text that somebody else wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Characters that are what they look like.
+    Text(&'a str),
+    /// One that is not: shown as `<U+XXXX>`.
+    Hidden(char),
+    /// A line end of a block.
+    LineEnd,
+    /// A tab of a block.
+    Tab,
+}
+
+impl<'a> Untrusted<'a> {
+    /// The text in pieces, for those who style them. Nothing else gives the text out.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
+        Pieces { rest: self.text, layout: self.layout, combining: 0 }
+    }
+
+    /// How many characters are not what they look like.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.pieces().filter(|piece| matches!(piece, Piece::Hidden(_))).count()
+    }
+}
+
+struct Pieces<'a> {
+    rest: &'a str,
+    layout: Layout,
+    combining: usize,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
+
+    fn next(&mut self) -> Option<Piece<'a>> {
+        for (at, character) in self.rest.char_indices() {
+            let block = matches!(self.layout, Layout::Block(_));
+            let special = match character {
+                '\n' if block => Some(Piece::LineEnd),
+                '\t' if block => Some(Piece::Tab),
                 // A lone carriage return ends a comment in Postgres, so it must be seen; one before a line
                 // feed changes nothing.
-                ('\r', Layout::Block(_)) if characters.peek() == Some(&'\n') => {}
-                (other, _) if is_deceptive(other) => write!(f, "<U+{:04X}>", u32::from(other))?,
-                (other, _) => f.write_char(other)?,
+                '\r' if block && self.rest[at + 1..].starts_with('\n') => Some(Piece::Text("")),
+                other if is_deceptive(other) || self.is_piled(other) => Some(Piece::Hidden(other)),
+                _ => None,
+            };
+            let Some(special) = special else { continue };
+            let (before, rest) = self.rest.split_at(at);
+            if before.is_empty() {
+                self.rest = &rest[character.len_utf8()..];
+                // What follows a named mark would combine with our own text.
+                self.combining = if character.width() == Some(0) { COMBINING_MAX } else { 0 };
+                return Some(special);
             }
+            self.rest = rest;
+            return Some(Piece::Text(before));
         }
-        Ok(())
+        let rest = std::mem::take(&mut self.rest);
+        (!rest.is_empty()).then_some(Piece::Text(rest))
+    }
+}
+
+impl Pieces<'_> {
+    /// Whether a character combines with what stands before it, on top of too many that do.
+    fn is_piled(&mut self, character: char) -> bool {
+        if character.width() == Some(0) {
+            self.combining += 1;
+        } else {
+            self.combining = 0;
+        }
+        self.combining > COMBINING_MAX
+    }
+}
+
+impl fmt::Display for Untrusted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let indent = match self.layout {
+            Layout::Line => 0,
+            Layout::Block(indent) => indent,
+        };
+        self.pieces().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::Hidden(character) => write!(f, "<U+{:04X}>", u32::from(character)),
+            Piece::LineEnd => write!(f, "\n{:indent$}", ""),
+            Piece::Tab => f.write_char('\t'),
+        })
     }
 }
 
@@ -108,6 +186,14 @@ mod tests {
         ] {
             assert_eq!(Untrusted::line(text).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn a_pile_of_combining_marks_is_named() {
+        let pile = format!("e{}x", "\u{301}".repeat(6));
+        let shown = Untrusted::line(&pile).to_string();
+        assert_eq!(shown, "e\u{301}\u{301}\u{301}<U+0301><U+0301><U+0301>x");
+        assert_eq!(Untrusted::line(&pile).hidden(), 3);
     }
 
     #[test]

@@ -1,0 +1,51 @@
+//! Lets approvers look at the rows behind a hold: recorded first, then asked of the database.
+
+use std::sync::Arc;
+
+use crate::audit::{Record, RecordKind};
+use crate::catalog::RadiusRequest;
+use crate::catalog::examine::{Examined, Sample};
+use crate::control::{LookAtRows, Looking};
+use crate::gate::HoldId;
+use crate::proxy::Shared;
+
+/// The rows of what waits at this proxy.
+pub(super) struct Rows(pub(super) Arc<Shared>);
+
+impl LookAtRows for Rows {
+    fn sample(&self, id: HoldId, by: String) -> Looking<Vec<Examined<Sample>>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Some(statements) = record(&shared, &id, &by, "looks at a sample of the rows").await? else {
+                return Ok(None);
+            };
+            Ok(Some(shared.catalog.sample(&statements).await))
+        })
+    }
+
+    fn count(&self, id: HoldId, by: String) -> Looking<Vec<Examined<u64>>> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Some(statements) = record(&shared, &id, &by, "has the rows counted").await? else {
+                return Ok(None);
+            };
+            Ok(Some(shared.catalog.count(&statements).await))
+        })
+    }
+}
+
+/// Writes down who looks at what. `None`: the hold does not wait.
+async fn record(shared: &Shared, id: &HoldId, by: &str, what: &str) -> Result<Option<Arc<[RadiusRequest]>>, String> {
+    let (Some(hold), Some(statements)) = (shared.gate.show(id), shared.examinable.statements(id)) else {
+        return Ok(None);
+    };
+    let mut record = Record::new(RecordKind::Intent);
+    record.identity = Some(by.into());
+    record.by = Some(by.into());
+    record.database = Some(hold.request.database.as_str().into());
+    record.hold = Some(id.to_string().into());
+    record.verdict = Some("pass".into());
+    record.reason = Some(format!("an approver {what} that this hold would change").into());
+    shared.log.append(record).await.map_err(|error| error.to_string())?;
+    Ok(Some(statements))
+}
