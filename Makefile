@@ -13,7 +13,7 @@ demo: ## A throwaway Postgres with a shop in it and the proxy in front; Ctrl-C r
 	@cargo run --release --locked --quiet -- demo
 
 test: ## Everything CI runs, except `make lint`
-	@scripts/need rust postgres libclang python go openssl
+	@scripts/need rust postgres libclang python go openssl tmux
 	@scripts/python-clients
 	@scripts/regression-suite
 	@scripts/test

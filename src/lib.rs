@@ -24,7 +24,7 @@
 //!
 //! | floor | module | owns |
 //! |---|---|---|
-//! | 4 | [`cli`] | faces; they talk to a running proxy only through [`control`] |
+//! | 4 | [`cli`], [`tui`] | faces; they talk to a running proxy only through [`control`] |
 //! | 3 | [`control`] | the admin API over a Unix socket and over TLS, its client, who the caller is |
 //! | 3 | [`proxy`] | listener, startup and TLS, session state machine, relay, cancel |
 //! | 3 | [`notify`] | messages about holds: webhooks and chats |
@@ -59,4 +59,5 @@ pub mod sql;
 pub mod text;
 pub mod tlog;
 pub mod tls;
+pub mod tui;
 pub mod wire;

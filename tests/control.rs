@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgsluice::blast::{Radius, Rows};
-use pgsluice::control::api::{ApproveBody, ReasonBody};
+use pgsluice::control::api::{ApproveBody, DenyBody, ReasonBody};
 use pgsluice::control::{BindError, Client, ClientError, SOCKET_NAME, Server, State};
 use pgsluice::gate::{Approve, Approver, Decision, Gate, HoldRequest, HoldState, Options, Origin, Ticket, Wait};
 use pgsluice::policy::{Identity, IdentityKind};
@@ -370,4 +370,37 @@ async fn nobody_elsewhere_is_let_in_by_an_empty_list() {
         assert_eq!(refused.code(), "not_an_approver");
     }
     running.gate.withdraw(ticket.id(), &Approver::local("carol"), None).expect("on this machine everybody may");
+}
+
+#[tokio::test]
+async fn a_denial_can_be_bound_to_what_was_seen() {
+    let running = start();
+    let ticket = held(&running);
+    let id = ticket.id().clone();
+    let seen = running.client.hold(&id).await.expect("there").digest;
+    running.gate.attach_radius(&id, radius(4));
+    let stale = DenyBody { reason: Some("no".to_owned()), digest: Some(seen) };
+    let Err(ClientError::Refused(refused)) = running.client.deny_seen(&id, &stale).await else {
+        panic!("what was seen is not there any more");
+    };
+    assert_eq!(refused.code, "changed");
+    let digest = running.client.hold(&id).await.expect("there").digest;
+    let fresh = DenyBody { reason: Some("no".to_owned()), digest: Some(digest) };
+    assert_eq!(running.client.deny_seen(&id, &fresh).await.expect("denied").state, HoldState::Denied);
+}
+
+#[tokio::test]
+async fn what_a_proxy_does_not_have_is_said_so() {
+    let running = start();
+    let ticket = held(&running);
+    assert_eq!(running.client.statistics().await.expect("answered"), serde_json::json!({"sessions": 1}));
+    for error in [
+        running.client.audit().await.expect_err("no log"),
+        running.client.verify_audit().await.expect_err("no log"),
+        running.client.sample(ticket.id()).await.map(drop).expect_err("no database"),
+        running.client.count(ticket.id()).await.map(drop).expect_err("no database"),
+    ] {
+        let ClientError::Refused(refused) = error else { panic!("{error}") };
+        assert_eq!(refused.code, "unavailable");
+    }
 }

@@ -19,6 +19,14 @@ pub enum Exit {
     Pending = 4,
     /// The audit log does not verify.
     AuditBroken = 5,
+    /// Ended by SIGHUP: the terminal is gone.
+    HungUp = 129,
+    /// Ended by SIGINT.
+    Interrupted = 130,
+    /// Ended by SIGQUIT.
+    Quit = 131,
+    /// Ended by SIGTERM.
+    Terminated = 143,
 }
 
 /// Why a command did not do what it was asked.

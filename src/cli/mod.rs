@@ -18,6 +18,7 @@ pub mod policy;
 pub mod remote;
 pub mod serve;
 mod serve_rows;
+pub mod tui;
 pub mod upstream;
 pub mod util;
 
@@ -55,6 +56,8 @@ enum Command {
     Holds(Box<holds::Arguments>),
     /// Approve user code once, for its body
     Functions(Box<functions::Arguments>),
+    /// Approve and watch in a terminal
+    Tui(Box<tui::Arguments>),
     /// Check policies
     #[command(subcommand)]
     Policy(policy::Command),
@@ -89,6 +92,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Check(arguments) => check::run(arguments, globals),
         Command::Holds(arguments) => holds::run(arguments, globals),
         Command::Functions(arguments) => functions::run(arguments, globals),
+        Command::Tui(arguments) => tui::run(arguments, globals),
         Command::Policy(command) => policy::run(command, globals),
         Command::Audit(command) => audit::run(command, globals),
         Command::Util(command) => util::run(command),

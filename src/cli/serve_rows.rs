@@ -36,8 +36,9 @@ impl LookAtRows for Rows {
 
 /// Writes down who looks at what. `None`: the hold does not wait.
 async fn record(shared: &Shared, id: &HoldId, by: &str, what: &str) -> Result<Option<Arc<[RadiusRequest]>>, String> {
-    let (Some(hold), Some(statements)) = (shared.gate.show(id), shared.examinable.statements(id)) else {
-        return Ok(None);
+    let Some(hold) = shared.gate.show(id) else { return Ok(None) };
+    let Some(statements) = shared.examinable.statements(id) else {
+        return Err("its statement does not wait in flight, so its rows cannot be looked at".to_owned());
     };
     let mut record = Record::new(RecordKind::Intent);
     record.identity = Some(by.into());

@@ -52,3 +52,9 @@ pub use settings::LexerSettings;
 pub use statement::{Argument, FunctionUse, Name, SessionChange, Statement};
 
 pub use statement::{DiscardTarget, Notation};
+
+/// Whether an unquoted word, in lower case, is a key word of any kind.
+#[must_use]
+pub fn is_keyword(word: &str) -> bool {
+    keyword::Keyword::from_folded(word).is_some()
+}

@@ -83,7 +83,7 @@ enum Question {
 
 /// Some of the rows that the statements would change.
 pub(super) async fn sample(database: &Database, requests: &[RadiusRequest]) -> Vec<Examined<Sample>> {
-    all(database, requests, Question::Sample, |rows, columns| sample_of(rows, columns)).await
+    all(database, requests, Question::Sample, sample_of).await
 }
 
 /// How many rows the statements would change, exactly.

@@ -146,6 +146,8 @@ impl fmt::Display for Instructions<'_> {
             f,
             "In a third, see what waits and what it would touch, and let it run; then have the log checked:\n"
         )?;
+        writeln!(f, "  {program} --data {data} tui")?;
+        writeln!(f, "    j selects, space reads on, a approves; ? says the rest. Or from the shell:")?;
         writeln!(f, "  {program} --data {data} holds approve ID --reason 'old orders'")?;
         writeln!(f, "  {program} --data {data} audit verify\n")?;
         write!(f, "Ctrl-C here removes it all.")

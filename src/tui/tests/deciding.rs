@@ -1,0 +1,363 @@
+//! *Deciding*: a test for each sentence.
+
+use super::*;
+use crate::control::api::{ApproveBody, DenyBody, ErrorBody};
+
+#[test]
+fn a_opens_a_dialog_with_scope_row_bound_and_reason() {
+    let desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    for words in ["Approve h-7k2m", "scope", "this statement with these values, once", "at most", "reason"] {
+        assert!(desk.sees(words), "{words}: {}", desk.screen());
+    }
+}
+
+#[test]
+fn low_risk_is_confirmed_with_y() {
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let body = ApproveBody { reason: None, max_rows: None, digest: Some("d".repeat(64)) };
+    assert_eq!(desk.key('y'), [Command::Approve(id("h-7k2m"), body)]);
+    // Once.
+    assert_eq!(desk.key('y'), []);
+}
+
+#[test]
+fn rows_and_reason_go_with_an_approval() {
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    desk.press(KeyCode::Up);
+    desk.write("tidy");
+    desk.press(KeyCode::Up);
+    desk.write("12x");
+    assert_eq!(desk.key('y'), []);
+    desk.press(KeyCode::Tab);
+    desk.press(KeyCode::Tab);
+    let body = ApproveBody { reason: Some("tidy".to_owned()), max_rows: Some(12), digest: Some("d".repeat(64)) };
+    assert_eq!(desk.key('y'), [Command::Approve(id("h-7k2m"), body)]);
+}
+
+#[test]
+fn high_risk_needs_the_tables_name_typed() {
+    let mut desk = Desk::opened(80, 24, high("h-7k2m"), 'a');
+    assert!(desk.sees("orders"));
+    assert_eq!(decisions(&desk.key('y')), 0);
+    desk.press(KeyCode::Backspace);
+    desk.write("order");
+    desk.press(KeyCode::Tab);
+    assert_eq!(decisions(&desk.key('y')), 0, "{}", desk.screen());
+    desk.press(KeyCode::BackTab);
+    desk.write("s");
+    desk.press(KeyCode::Tab);
+    assert_eq!(decisions(&desk.key('y')), 1, "{}", desk.screen());
+}
+
+#[test]
+fn what_is_not_known_counts_as_high() {
+    let unknown =
+        [HoldView { radius: None, ..low("h-7k2m") }, HoldView { radius: Some(radius(Rows::UNKNOWN)), ..low("h-7k2m") }];
+    for hold in unknown {
+        let mut desk = Desk::opened(80, 24, hold, 'a');
+        assert_eq!(decisions(&desk.key('y')), 0);
+        assert!(desk.sees("type the name first"), "{}", desk.screen());
+    }
+}
+
+#[test]
+fn the_confirming_key_is_not_the_opening_key() {
+    for (hold, opens) in [(low("h-7k2m"), 'a'), (high("h-7k2m"), 'a'), (low("h-7k2m"), 'd')] {
+        assert_ne!(opens, crate::tui::dialog::CONFIRM);
+        let mut desk = Desk::opened(80, 24, hold, opens);
+        for _ in 0..5 {
+            assert_eq!(decisions(&desk.key(opens)), 0);
+            assert_eq!(decisions(&desk.press(KeyCode::Tab)), 0);
+        }
+    }
+    // And the confirming key opens nothing and decides nothing outside of a dialog.
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.read();
+    assert_eq!(desk.key('y'), [Command::Copy("h-7k2m".to_owned())]);
+    assert!(desk.state.dialog.is_none());
+}
+
+#[test]
+fn enter_never_approves() {
+    for (hold, opens) in [(low("h-7k2m"), 'a'), (high("h-7k2m"), 'a'), (low("h-7k2m"), 'd')] {
+        let mut desk = Desk::opened(80, 24, hold, opens);
+        desk.write("orders");
+        for _ in 0..10 {
+            assert_eq!(decisions(&desk.press(KeyCode::Enter)), 0);
+        }
+    }
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    for _ in 0..10 {
+        assert_eq!(decisions(&desk.press(KeyCode::Enter)), 0);
+        assert!(desk.state.dialog.is_none());
+    }
+}
+
+#[test]
+fn no_shifted_key_is_more_powerful() {
+    let modifiers = [KeyModifiers::SHIFT, KeyModifiers::NONE];
+    for modifiers in modifiers {
+        for key in ('A'..='Z').chain("!@#$%^&*()_+{}|:\"<>~".chars()) {
+            let shifted = Event::Key(KeyEvent::new(KeyCode::Char(key), modifiers));
+            let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+            desk.key('j');
+            desk.read();
+            assert_eq!(decisions(&desk.event(shifted.clone())), 0);
+            assert!(desk.state.dialog.is_none(), "{key} opens a dialog");
+            let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+            assert_eq!(decisions(&desk.event(shifted.clone())), 0, "{key} approves");
+            let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'd');
+            desk.write("no");
+            desk.press(KeyCode::Tab);
+            assert_eq!(decisions(&desk.event(shifted)), 0, "{key} denies");
+        }
+    }
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let control_y = Event::Key(KeyEvent::new(KeyCode::Char('y'), KeyModifiers::CONTROL));
+    assert_eq!(decisions(&desk.event(control_y)), 0);
+}
+
+#[test]
+fn a_dialog_arms_after_half_a_second_and_drops_what_was_typed_before() {
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.read();
+    desk.key('a');
+    assert_eq!(decisions(&desk.key('y')), 0);
+    desk.wait(499);
+    assert_eq!(decisions(&desk.key('y')), 0);
+    assert!(desk.sees("keys typed before this was shown do not count"), "{}", desk.screen());
+    desk.wait(1);
+    assert!(desk.state.dialog.is_some());
+    assert_eq!(decisions(&desk.key('y')), 1);
+
+    // Text as well.
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.key('d');
+    desk.write("typed too early");
+    desk.paste("pasted too early");
+    desk.wait(500);
+    desk.press(KeyCode::Tab);
+    assert_eq!(decisions(&desk.key('y')), 0);
+}
+
+#[test]
+fn a_dialog_that_was_not_on_the_screen_does_not_arm() {
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.read();
+    // The picture is late: all these keys are taken before it is drawn.
+    let key = |key| Event::Key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
+    desk.state.update(key('a'), moment(desk.running));
+    desk.running += Duration::from_secs(60);
+    assert_eq!(desk.state.update(key('y'), moment(desk.running)), []);
+    desk.draw();
+    assert_eq!(decisions(&desk.key('y')), 0);
+}
+
+#[test]
+fn the_clock_does_not_arm_a_dialog() {
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.read();
+    desk.key('a');
+    let jumped = Moment { at: moment(Duration::from_secs(60)).at, running: desk.running };
+    let key = Event::Key(KeyEvent::new(KeyCode::Char('y'), KeyModifiers::NONE));
+    assert_eq!(desk.state.update(key, jumped), []);
+}
+
+#[test]
+fn paste_is_ignored_outside_of_text_fields() {
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    assert_eq!(desk.paste("ja\ny\n"), []);
+    assert_eq!((desk.selected(), desk.state.dialog.is_none()), (None, true));
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    assert_eq!(desk.paste("y"), []);
+    // A name has to be typed.
+    let mut desk = Desk::opened(80, 24, high("h-7k2m"), 'a');
+    desk.paste("orders");
+    desk.press(KeyCode::Tab);
+    assert_eq!(decisions(&desk.key('y')), 0);
+    // In a text field it is text, on one line.
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'd');
+    desk.paste("not\ntoday\u{202e}");
+    desk.press(KeyCode::Tab);
+    let body = DenyBody { reason: Some("not today".to_owned()), digest: Some("d".repeat(64)) };
+    assert_eq!(desk.key('y'), [Command::Deny(id("h-7k2m"), body)]);
+}
+
+#[test]
+fn approve_stays_off_until_the_end_of_the_statement_was_on_the_screen() {
+    let long = HoldView { sql: format!("DELETE FROM orders WHERE id IN ({}0)", "1,\n".repeat(300)), ..low("h-7k2m") };
+    let mut desk = Desk::connected(80, 24, vec![long]);
+    desk.key('j');
+    desk.key('a');
+    assert!(desk.state.dialog.is_none() && desk.sees("read the statement to its end first"), "{}", desk.screen());
+    desk.press(KeyCode::Enter);
+    for _ in 0..200 {
+        desk.press(KeyCode::Down);
+    }
+    desk.key('a');
+    assert!(desk.state.dialog.is_none());
+    desk.read();
+    desk.key('a');
+    assert!(desk.state.dialog.is_some(), "{}", desk.screen());
+}
+
+#[test]
+fn the_end_behind_a_help_page_or_on_a_small_terminal_was_not_on_the_screen() {
+    let long = HoldView { sql: format!("DELETE FROM orders WHERE id IN ({}0)", "1,\n".repeat(20)), ..low("h-7k2m") };
+    let key = crate::tui::holds::HoldKey::of(&long);
+    let mut desk = Desk::connected(80, 24, vec![long]);
+    desk.key('j');
+    desk.key('?');
+    desk.resize(80, 80);
+    assert!(!desk.state.has_seen(&key), "{}", desk.screen());
+    desk.key('?');
+    assert!(desk.state.has_seen(&key), "{}", desk.screen());
+    let mut desk = Desk::connected(59, 15, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.read();
+    desk.key('a');
+    assert!(desk.state.dialog.is_none() && desk.sees("too small"), "{}", desk.screen());
+}
+
+#[test]
+fn what_is_too_long_to_be_shown_is_not_approved() {
+    let huge = HoldView { sql: format!("DELETE FROM orders -- {}", "x".repeat(2 << 20)), ..low("h-7k2m") };
+    let mut desk = Desk::connected(80, 24, vec![huge]);
+    desk.key('j');
+    desk.read();
+    desk.key('a');
+    assert!(desk.state.dialog.is_none() && desk.sees("too long to be judged here"), "{}", desk.screen());
+}
+
+#[test]
+fn nothing_is_approved_while_its_radius_is_computed() {
+    let mut desk = Desk::connected(80, 24, vec![HoldView { radius: None, radius_pending: true, ..low("h-7k2m") }]);
+    desk.key('j');
+    desk.read();
+    desk.key('a');
+    assert!(desk.state.dialog.is_none() && desk.sees("still being computed"), "{}", desk.screen());
+}
+
+#[test]
+fn d_denies_with_a_reason() {
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'd');
+    desk.press(KeyCode::Tab);
+    assert_eq!(desk.key('y'), []);
+    assert!(desk.sees("say why first"), "{}", desk.screen());
+    desk.press(KeyCode::BackTab);
+    desk.write("ask again on Monday");
+    desk.press(KeyCode::Enter);
+    let body = DenyBody { reason: Some("ask again on Monday".to_owned()), digest: Some("d".repeat(64)) };
+    assert_eq!(desk.key('y'), [Command::Deny(id("h-7k2m"), body)]);
+}
+
+#[test]
+fn a_denial_needs_no_reading() {
+    let long = HoldView { sql: format!("DELETE FROM orders WHERE id IN ({}0)", "1,\n".repeat(300)), ..low("h-7k2m") };
+    let mut desk = Desk::connected(80, 24, vec![long]);
+    desk.key('j');
+    desk.key('d');
+    assert!(desk.state.dialog.is_some());
+}
+
+#[test]
+fn a_race_says_already_decided_by_bob() {
+    // Seen while the dialog is open.
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    desk.told(held(ended(low("h-7k2m"), HoldState::Denied, Some("bob"), Some("no"))));
+    assert!(desk.sees("already decided by bob"), "{}", desk.screen());
+    assert_eq!(decisions(&desk.key('y')), 0);
+
+    // Told in answer to our own.
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    desk.key('y');
+    let error = ErrorBody {
+        error: "h-7k2m is already decided by bob: denied".to_owned(),
+        hint: None,
+        code: "denied".to_owned(),
+    };
+    desk.told(Message::Decided(id("h-7k2m"), Err(error)));
+    assert!(desk.sees("already decided by bob"), "{}", desk.screen());
+    assert_eq!(decisions(&desk.key('y')), 0);
+
+    // Seen before anything is opened.
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.read();
+    desk.told(held(ended(low("h-7k2m"), HoldState::Approved, Some("bob"), None)));
+    desk.key('a');
+    assert!(desk.state.dialog.is_none() && desk.sees("already decided by bob"), "{}", desk.screen());
+}
+
+#[test]
+fn our_own_decision_is_no_race() {
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    desk.key('y');
+    let approved = ended(low("h-7k2m"), HoldState::Approved, Some("alice"), None);
+    desk.told(held(approved.clone()));
+    assert!(!desk.sees("already decided"), "{}", desk.screen());
+    desk.told(Message::Decided(id("h-7k2m"), Ok(Box::new(approved))));
+    assert!(
+        desk.state.dialog.is_none() && desk.sees("h-7k2m is approved: the statement runs now"),
+        "{}",
+        desk.screen()
+    );
+}
+
+#[test]
+fn what_differs_from_what_was_shown_is_not_decided() {
+    for opens in ['a', 'd'] {
+        let mut desk = Desk::opened(80, 24, low("h-7k2m"), opens);
+        desk.told(held(HoldView { digest: "e".repeat(64), ..low("h-7k2m") }));
+        assert!(desk.sees("not what you looked at any more"), "{}", desk.screen());
+        desk.write("no");
+        desk.press(KeyCode::Tab);
+        assert_eq!(decisions(&desk.key('y')), 0);
+    }
+}
+
+#[test]
+fn an_id_that_is_used_again_is_another_hold() {
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.read();
+    desk.told(held(ended(low("h-7k2m"), HoldState::Denied, Some("bob"), None)));
+    desk.told(held(HoldView {
+        created_at: "2026-01-01T03:00:01.000Z".to_owned(),
+        sql: "DROP TABLE orders".to_owned(),
+        ..low("h-7k2m")
+    }));
+    desk.key('a');
+    assert!(desk.state.dialog.is_none(), "{}", desk.screen());
+}
+
+#[test]
+fn a_refusal_can_be_tried_again() {
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    desk.key('y');
+    let error = ErrorBody {
+        error: "bob cannot approve a statement of their own".to_owned(),
+        hint: Some("ask".to_owned()),
+        code: "own_statement".to_owned(),
+    };
+    desk.told(Message::Decided(id("h-7k2m"), Err(error)));
+    assert!(desk.sees("not taken: bob cannot approve a statement of their own"), "{}", desk.screen());
+    assert_eq!(decisions(&desk.key('y')), 1);
+}
+
+#[test]
+fn what_is_over_is_not_decided() {
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.read();
+    desk.wait(15 * 60 * 1000);
+    desk.key('a');
+    assert!(desk.state.dialog.is_none(), "{}", desk.screen());
+    desk.key('d');
+    assert!(desk.state.dialog.is_none(), "{}", desk.screen());
+}
