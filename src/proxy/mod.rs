@@ -7,6 +7,14 @@
 //! (`relay`). What the client says goes message by message through `client_side`, what the server says
 //! through `server_side`; `decide` turns a text into a decision; `admission` is the wait for a person and for
 //! the log. The bytes that leave are the bytes that came (`pipe`).
+//!
+//! # What one read costs
+//!
+//! A `SELECT` of `pgbench -S`, simple protocol, one client, by `scripts/instructions`: two `recvfrom`, two `sendto` and two
+//! `epoll_wait`, as PgBouncer. In user space about 30,000 instructions without SHA-256, for which the tool knows
+//! no instruction of the processor's; PgBouncer takes 4,300. About 5,000 of them cut the text into tokens and make its
+//! fingerprint; looking that up, the policy and the catalog are a few hundred, since decisions are remembered; the rest is
+//! the reactor, the frames, the record, and what runs by the clock.
 
 pub mod admin;
 mod admission;
