@@ -3,7 +3,10 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
+use pgsluice::cli::demo::throwaway::{Authentication, Options};
 use serde_json::Value;
+
+use crate::support::{Proxy, certificate, finished, postgres_options, psql, shop, start_postgres, started};
 
 fn check(arguments: &[&str], input: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgsluice"));
@@ -184,4 +187,176 @@ fn no_input_is_too_much() {
         let output = check(&["--format", "json"], Some(&text));
         assert!(matches!(output.status.code(), Some(0 | 4)), "{name}: {:?}", output.status);
     }
+}
+
+/// A statement that reaches further than it looks: lines of orders go by cascade, and a trigger writes a log.
+const REACHING: &str = "DELETE FROM orders WHERE id < 100";
+
+#[test]
+fn a_server_is_asked_for_names_and_rows() {
+    let postgres = shop();
+    let url = postgres.url("postgres", "shop");
+    let output = check(&["--upstream", &url, "--format", "json", REACHING, "SELECT * FROM orders"], None);
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let document = json(&output);
+    let delete = &document["statements"][0];
+    let action = serde_json::json!(
+        {"action": "delete", "kind": "table", "schema": "public", "name": "orders", "certain": true});
+    assert!(delete["actions"].as_array().unwrap().contains(&action), "{delete}");
+    let radius = &delete["radius"];
+    assert_eq!(radius["rows"]["basis"], "planner");
+    assert!((50..200).contains(&radius["rows"]["value"].as_u64().unwrap()), "{radius}");
+    let reached: Vec<_> = radius["relations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|relation| (relation["name"].as_str().unwrap(), relation["via"].as_str().unwrap()))
+        .collect();
+    assert!(reached.contains(&("orders", "statement")) && reached.contains(&("order_items", "cascade")), "{radius}");
+    assert_eq!(radius["triggers"][0]["name"], "orders_audit");
+    let rules: Vec<_> = delete["rules"].as_array().unwrap().iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    assert!(rules.contains(&"cascades"), "{rules:?}");
+    assert_eq!(document["statements"][1]["radius"], Value::Null);
+    assert_eq!(document["statements"][1]["actions"][0]["schema"], "public");
+}
+
+#[test]
+fn nothing_that_is_checked_is_run() {
+    let postgres = shop();
+    let state = "select (select count(*) from orders), (select count(*) from pg_class), \
+                 (select last_value from orders_id_seq), (select count(*) from orders_log)";
+    postgres
+        .sql("shop", "create function wipe() returns int immutable language sql as $$delete from orders; select 1$$")
+        .unwrap();
+    let before = postgres.sql("shop", state).unwrap();
+    let script = "BEGIN;\nDELETE FROM orders;\nDROP TABLE order_items;\nCREATE TABLE x ();\n\
+                  SELECT nextval('orders_id_seq'), wipe();\nDELETE FROM orders WHERE id = wipe();\n\
+                  PREPARE p AS UPDATE orders SET status = $1 WHERE id = wipe() + $2;\nEXECUTE p('paid', 1);\n\
+                  DO $$ begin delete from orders; end $$;\nCOMMIT;\n";
+    for format in ["text", "json", "github", "sarif"] {
+        let output = check(&["--upstream", &postgres.url("postgres", "shop"), "--format", format], Some(script));
+        assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(postgres.sql("shop", state).unwrap(), before, "{format}");
+    }
+}
+
+/// What is printed of a radius: labels and texts.
+fn radius_lines(text: &str) -> Vec<(String, String)> {
+    let labels = ["radius", "touches", "trigger", "depends", "warning"];
+    text.lines()
+        .filter_map(|line| line.trim_start().split_once(' '))
+        .filter(|(label, _)| labels.contains(label))
+        .map(|(label, text)| (label.to_owned(), text.trim_start().to_owned()))
+        .collect()
+}
+
+#[test]
+fn an_approver_reads_the_same_words() {
+    let postgres = shop();
+    let proxy = Proxy::start(&postgres);
+    let text = String::from_utf8(check(&["--upstream", &postgres.url("postgres", "shop"), REACHING], None).stdout);
+    let checked = radius_lines(&text.unwrap());
+    let client = started(psql(&proxy.url("postgres", "shop")).args(["-c", REACHING]));
+    let hold = proxy.held();
+    let id = hold["id"].as_str().unwrap();
+    let shown = radius_lines(&proxy.done(&["holds", "show", id]));
+    proxy.done(&["holds", "deny", id, "--reason", "a test"]);
+    let _ = client.wait_with_output();
+    assert!(checked.len() >= 4, "{checked:?}");
+    assert_eq!(checked, shown);
+}
+
+#[test]
+fn pipelines_get_the_radius_too() {
+    let postgres = shop();
+    let url = postgres.url("postgres", "shop");
+    let file = script(REACHING);
+    let path = file.path().to_str().unwrap();
+    let github = String::from_utf8(check(&["--upstream", &url, "--format", "github", "-f", path], None).stdout);
+    let github = github.unwrap();
+    assert!(github.contains("touches: delete table public.orders: "), "{github}");
+    let sarif = json(&check(&["--upstream", &url, "--format", "sarif", "-f", path], None));
+    assert_eq!(sarif["runs"][0]["results"][0]["properties"]["radius"]["rows"]["basis"], "planner");
+}
+
+#[test]
+fn values_that_are_not_known_yet_are_no_obstacle() {
+    let postgres = shop();
+    let url = postgres.url("postgres", "shop");
+    let script = "DELETE FROM orders WHERE customer_id = $1 AND status = $2;\n\
+                  PREPARE p(int) AS DELETE FROM order_items WHERE order_id < $1;\nEXECUTE p(10);";
+    let document = json(&check(&["--upstream", &url, "--format", "json"], Some(script)));
+    for statement in [0, 2] {
+        let radius = &document["statements"][statement]["radius"];
+        assert_eq!(radius["rows"]["basis"], "planner", "{radius}");
+        assert!(!radius["warnings"].to_string().contains("planner"), "{radius}");
+    }
+    assert_eq!(document["statements"][2]["radius"]["relations"][0]["name"], "order_items");
+}
+
+#[test]
+fn names_are_those_of_whoever_would_run_it() {
+    let postgres = shop();
+    postgres
+        .sql(
+            "shop",
+            "create schema archive; create table archive.orders (id int); create role reporter login; \
+             alter role reporter set search_path = archive; create schema shop; create table shop.orders (id int)",
+        )
+        .unwrap();
+    let url = postgres.url("postgres", "shop");
+    let schema = |arguments: &[&str], sql: &str| {
+        let arguments = [&["--upstream", &url, "--format", "json", sql], arguments].concat();
+        let document = json(&check(&arguments, None));
+        document["statements"].as_array().unwrap().last().unwrap()["actions"][0]["schema"].clone()
+    };
+    assert_eq!(schema(&[], "DELETE FROM orders"), "public");
+    assert_eq!(schema(&["--as", "reporter"], "DELETE FROM orders"), "archive");
+    assert_eq!(schema(&["--as", "reporter:human"], "DELETE FROM orders"), "archive");
+    assert_eq!(schema(&["--as", "shop"], "DELETE FROM orders"), "shop");
+    assert_eq!(schema(&[], "SET search_path = archive, public; DELETE FROM orders"), "archive");
+    assert_eq!(schema(&[], "SET search_path = archive; RESET search_path; DELETE FROM orders"), "public");
+    assert_eq!(schema(&[], "BEGIN; SET LOCAL search_path = archive; SELECT 1; COMMIT; DELETE FROM orders"), "public");
+    assert_eq!(schema(&[], "BEGIN; SET search_path = archive; ROLLBACK; DELETE FROM orders"), "public");
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_one_clear_error() {
+    let postgres = start_postgres(&Options { authentication: Authentication::ScramSha256, ..postgres_options() });
+    let port = postgres.port();
+    let good = postgres.url("postgres", "postgres");
+    assert_eq!(exit(&["--upstream", &good, "SELECT 1"]), 0);
+    let free = pgsluice::cli::demo::throwaway::free_port().unwrap();
+    for (url, said) in [
+        (format!("postgres://postgres:secret@127.0.0.1:{free}/postgres"), "onnection refused"),
+        (format!("postgres://postgres:secret@127.0.0.1:{port}/postgres"), "password authentication failed"),
+        (postgres.url("postgres", "nowhere"), "database \"nowhere\" does not exist"),
+        (format!("postgres://postgres:secret@127.0.0.1:{port}/postgres?sslmode=require"), "TLS"),
+    ] {
+        let output = check(&["--upstream", &url, "DELETE FROM t"], None);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{stderr}");
+        assert_eq!(stderr.matches("error:").count(), 1, "{stderr}");
+        assert!(stderr.contains(said) && stderr.contains("127.0.0.1:") && !stderr.contains("secret"), "{stderr}");
+    }
+    assert_eq!(exit(&["--upstream", "mysql://127.0.0.1/x", "SELECT 1"]), 2);
+}
+
+#[test]
+fn the_server_is_asked_over_tls() {
+    let certificate = certificate();
+    let postgres = start_postgres(&Options { certificate: Some(certificate.clone()), ..postgres_options() });
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().join("root.pem");
+    std::fs::write(&root, &certificate.chain_pem).unwrap();
+    let other = place.path().join("other.pem");
+    std::fs::write(&other, crate::support::certificate().chain_pem).unwrap();
+    let url = |root: &std::path::Path| {
+        let url = postgres.url("postgres", "postgres");
+        format!("{url}?sslmode=verify-full&sslrootcert={}", root.display())
+    };
+    assert_eq!(exit(&["--upstream", &url(&root), "SELECT 1"]), 0);
+    assert_eq!(exit(&["--upstream", &url(&other), "SELECT 1"]), 1);
+    let known = finished(psql(&url(&root)).args(["-c", "select 1"]));
+    assert_eq!(known.code, Some(0), "the same URL works for libpq: {}", known.stderr);
 }

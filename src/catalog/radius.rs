@@ -168,6 +168,7 @@ async fn dependents(link: &Link, request: &RadiusRequest, facts: &Facts) -> Resu
          from (select distinct * from things limit 5000) t, pg_identify_object(t.class, t.object, t.part) o
          where o.type in ('table', 'view', 'materialized view', 'foreign table', 'sequence', 'function', 'procedure',
              'aggregate', 'table column', 'table constraint', 'trigger', 'policy', 'rule', 'operator')
+             and not exists (select from pg_trigger g where t.class = 2620 and g.oid = t.object and g.tgisinternal)
            or o.type = 'type' and not exists (select from pg_type y where y.oid = t.object
              and (y.typrelid <> 0 and (select relkind from pg_class where oid = y.typrelid) <> 'c' or y.typelem <> 0))
          order by 1, 2, 3 limit {DEPENDENTS}",

@@ -122,6 +122,13 @@ impl Identities {
     pub fn named(&self, name: &str) -> Option<&Identity> {
         self.by_role.values().find(|identity| identity.name == name)
     }
+
+    /// A role that the identity of a name logs in with: the one called as it is, where it has several.
+    #[must_use]
+    pub fn role_of(&self, name: &str) -> Option<&str> {
+        let own = self.by_role.iter().filter(|(_, identity)| identity.name == name).map(|(role, _)| role.as_str());
+        own.min_by_key(|role| (*role != name, *role))
+    }
 }
 
 impl Config {
@@ -135,7 +142,7 @@ impl Config {
         let data = globals.data_directory_with(&file)?;
         let arguments = arguments.clone();
         let named = arguments.upstream.map(|text| text.parse()).transpose().map_err(Failure::usage)?;
-        let upstream = named.or(file.upstream).ok_or_else(|| {
+        let upstream = named.or_else(|| file.upstream.clone()).ok_or_else(|| {
             Failure::usage("no upstream: which Postgres server is behind?").hint(
                 "name it with --upstream postgres://HOST:PORT, with PGSLUICE_UPSTREAM, or as \
                  `upstream = \"...\"` in pgsluice.toml",
@@ -147,12 +154,7 @@ impl Config {
             certificate: arguments.sslcert,
             key: arguments.sslkey,
         };
-        let in_file = UpstreamTls {
-            mode: file.sslmode,
-            root_certificate: file.sslrootcert,
-            certificate: file.sslcert,
-            key: file.sslkey,
-        };
+        let in_file = file.upstream_tls();
         let upstream_tls = flags.or(upstream.tls.clone()).or(in_file);
         if upstream_tls.certificate.is_some() != upstream_tls.key.is_some() {
             return Err(Failure::usage("sslcert and sslkey are only of use together"));
@@ -395,6 +397,17 @@ impl File {
     /// Two entries contradict each other.
     pub fn identities(&self) -> Result<Identities, Failure> {
         identities(self.identities.clone())
+    }
+
+    /// What it says of TLS towards the upstream.
+    #[must_use]
+    pub fn upstream_tls(&self) -> UpstreamTls {
+        UpstreamTls {
+            mode: self.sslmode,
+            root_certificate: self.sslrootcert.clone(),
+            certificate: self.sslcert.clone(),
+            key: self.sslkey.clone(),
+        }
     }
 
     /// Reads a file.

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod remote;
 pub mod serve;
 mod serve_rows;
+pub mod side;
 pub mod tui;
 pub mod upstream;
 pub mod util;

@@ -10,17 +10,17 @@ use tokio::sync::watch;
 
 use super::config::{Config, Duration, ListenAddress};
 use super::serve_rows::Rows;
-use super::upstream::{Host, SslMode, UpstreamText};
-use super::{CommandResult, Exit, Failure, Globals, policy};
+use super::upstream::{SslMode, UpstreamText};
+use super::{CommandResult, Exit, Failure, Globals, policy, side};
 use crate::audit::{self, Log, Record, RecordKind};
-use crate::catalog::{Catalog, Dialer, SideConnection};
+use crate::catalog::Catalog;
 use crate::control;
 use crate::gate::functions::ApprovedFunctions;
 use crate::gate::{self, Gate};
 use crate::notify::{Counts, Notifier, Retry, SetupError, Tally};
 use crate::policy::Engine;
 use crate::proxy::stream::Detached;
-use crate::proxy::tls::{self, ServerTls, SideTls};
+use crate::proxy::tls::ServerTls;
 use crate::proxy::upstream::Vouching;
 use crate::proxy::{
     self, Entered, Entry, EntryLimits, Listener, ListenerLimits, PolicyRules, Shared, Stream, Upstream, Workers,
@@ -80,8 +80,6 @@ const STATEMENT_BYTES: usize = 16 << 20;
 const DRAIN: Duration = Duration(std::time::Duration::from_secs(5));
 /// How long messages about the last holds may take when the proxy stops.
 const LAST_MESSAGES: std::time::Duration = std::time::Duration::from_secs(3);
-/// How long the upstream may take to answer when the proxy starts.
-const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// How long the upstream may take to answer before it is said that we are not ready.
 const READY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
@@ -116,7 +114,7 @@ async fn serve(config: Config) -> CommandResult {
     let upstream = Upstream::new(&target, Vouching::default())
         .map_err(|error| Failure::usage(format_args!("TLS towards the upstream cannot be set up: {error}")))?;
     let catalog = tokio::select! {
-        catalog = look_upstream(&config, &upstream) => catalog?,
+        looked = side::look(&config.upstream, upstream.tls()) => looked?.catalog,
         _ = signals.next() => return Ok(Exit::Done),
     };
     let listener = Listener::bind(&address_of(&config.listen)).await.map_err(|error| {
@@ -352,61 +350,6 @@ fn server_tls(config: &Config) -> Result<ServerTls, Failure> {
 
 fn address_of(listen: &ListenAddress) -> proxy::ListenAddress {
     proxy::ListenAddress::Tcp { host: listen.host().to_owned(), port: listen.port() }
-}
-
-/// Opens the side connection once, so that a wrong upstream is told at the start and not to the first client.
-async fn look_upstream(config: &Config, upstream: &Upstream) -> Result<Catalog, Failure> {
-    let database = config.upstream.database.clone().unwrap_or_else(|| FIRST_DATABASE.to_owned());
-    let mut last = None;
-    for user in side_users(config) {
-        let catalog = Catalog::new(side_connection(config, upstream, &user));
-        match tokio::time::timeout(FIRST_LOOK, catalog.refresh(&database)).await {
-            Ok(Ok(_)) => return Ok(catalog),
-            Ok(Err(error)) => last = Some(format!("as user {user}: {error}")),
-            Err(_) => last = Some(format!("as user {user}: no answer within {} s", FIRST_LOOK.as_secs())),
-        }
-    }
-    let why = last.unwrap_or_default();
-    Err(Failure::failed(format_args!("cannot look at the upstream {} {why}", config.upstream)).hint(
-        "is it running, and are host and port right? give a user that may log in, for reading the catalog, in the URL: \
-         postgres://USER:PASSWORD@HOST:PORT/DATABASE",
-    ))
-}
-
-/// Who reads the catalog: who the URL says, else who libpq would take, else the usual superuser.
-fn side_users(config: &Config) -> Vec<String> {
-    if let Some(user) = &config.upstream.user {
-        return vec![user.clone()];
-    }
-    let own = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
-    let mut users: Vec<String> = std::env::var("PGUSER").ok().into_iter().chain(own).collect();
-    users.push("postgres".to_owned());
-    users.dedup();
-    users
-}
-
-fn side_connection(config: &Config, upstream: &Upstream, user: &str) -> SideConnection {
-    let mut side = tokio_postgres::Config::new();
-    match &config.upstream.host {
-        Host::Tcp(name) => side.host(name),
-        Host::Unix(directory) => side.host_path(directory),
-    };
-    side.port(config.upstream.port).user(user);
-    if let Some(password) = &config.upstream.password {
-        side.password(password.as_bytes());
-    } else if let Ok(password) = std::env::var("PGPASSWORD") {
-        side.password(password);
-    }
-    side.ssl_mode(match upstream.tls().mode() {
-        tls::SslMode::Disable => tokio_postgres::config::SslMode::Disable,
-        mode if mode.requires_tls() => tokio_postgres::config::SslMode::Require,
-        _ => tokio_postgres::config::SslMode::Prefer,
-    });
-    SideConnection {
-        config: side,
-        dial: Arc::new(Dialer(SideTls::new(upstream.tls().clone()))),
-        limits: crate::catalog::Limits::default(),
-    }
 }
 
 fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log, functions: ApprovedFunctions) -> Shared {

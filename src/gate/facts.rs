@@ -185,6 +185,14 @@ pub fn facts(hold: &HoldView) -> Vec<Fact> {
     facts.0
 }
 
+/// Everything about a radius, also of a statement that is not held.
+#[must_use]
+pub fn radius_facts(radius: &Radius) -> Vec<Fact> {
+    let mut facts = Facts(Vec::new());
+    facts.radius(radius);
+    facts.0
+}
+
 struct Facts(Vec<Fact>);
 
 impl Facts {

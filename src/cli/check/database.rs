@@ -1,60 +1,93 @@
-//! The database that a check asks: its catalog, and how many rows.
+//! The database that a check asks: its catalog, and how many rows. It is asked over a read-only session with
+//! time-outs of its own; nothing that is checked is run.
 
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
+
 use crate::blast::resolve::{NameContext, Resolved};
 use crate::blast::{Facts, Radius};
-use crate::cli::Failure;
-use crate::cli::upstream::UpstreamUrl;
-use crate::sql::Statement;
+use crate::catalog::{Parameter, RadiusRequest};
+use crate::cli::side::{self, Looked};
+use crate::cli::upstream::{UpstreamTls, UpstreamUrl};
+use crate::cli::{Failure, output};
+use crate::proxy::Upstream;
+use crate::proxy::upstream::Vouching;
+use crate::sql::{Action, Effect, Statement};
 
 /// A database that can be asked.
 #[derive(Debug)]
 pub(super) struct Database {
-    name: String,
-    role: String,
-    facts: Arc<Facts>,
+    // Before the runtime that drives its connections.
+    looked: Looked,
+    runtime: Runtime,
 }
 
 impl Database {
-    /// Connects and reads the catalog.
+    /// Connects and reads the catalog. What the URL does not say of TLS, `tls` does.
     ///
     /// # Errors
     ///
     /// The server cannot be reached, or does not let us in.
-    #[expect(clippy::needless_pass_by_value, reason = "the password in it is not kept")]
-    pub(super) fn connect(upstream: UpstreamUrl) -> Result<Self, Failure> {
-        Err(Failure::failed(format_args!("cannot ask {upstream}: not part of this build")))
+    pub(super) fn connect(url: &UpstreamUrl, tls: UpstreamTls) -> Result<Self, Failure> {
+        let target = url.target(&url.tls.clone().or(tls));
+        let upstream = Upstream::new(&target, Vouching::default())
+            .map_err(|error| Failure::usage(format_args!("TLS towards the upstream cannot be set up: {error}")))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::failed(format_args!("cannot start: {error}")))?;
+        let looked = runtime.block_on(side::look(url, upstream.tls()))?;
+        if url.database.is_none() {
+            output::note(format_args!("the URL names no database: names are those of `{}`", looked.database));
+        }
+        Ok(Self { looked, runtime })
     }
 
     /// Its name.
     pub(super) fn name(&self) -> &str {
-        &self.name
+        &self.looked.database
     }
 
     /// Who asks.
-    pub(super) fn role(&self) -> &str {
-        &self.role
+    pub(super) fn user(&self) -> &str {
+        &self.looked.user
     }
 
     /// What is in it.
     pub(super) fn facts(&self) -> Arc<Facts> {
-        Arc::clone(&self.facts)
+        Arc::clone(&self.looked.facts)
     }
 
     /// How much a statement would do; `None` where it changes nothing.
     pub(super) fn radius(
         &self,
-        _statement: &Statement,
-        _sql: &str,
-        _resolved: &Resolved,
-        _names: &NameContext,
+        statement: &Statement,
+        text: &str,
+        parameters: usize,
+        resolved: &Resolved,
+        names: &NameContext,
     ) -> Option<Radius> {
-        None
+        if !resolved.effects.iter().any(changes) {
+            return None;
+        }
+        let request = RadiusRequest {
+            database: self.name().to_owned(),
+            statement: statement.clone(),
+            text: text.to_owned(),
+            parameters: vec![Parameter::Unknown; parameters],
+            resolved: resolved.clone(),
+            names: names.clone(),
+        };
+        Some(self.runtime.block_on(self.looked.catalog.radius(&request)))
     }
 }
 
-/// Prints the radius below a statement.
-pub(super) fn print_radius(_radius: &Radius, _output: &mut crate::cli::Output) -> Result<(), Failure> {
-    Ok(())
+/// Whether it is more than a read, a setting or the bounds of a transaction.
+fn changes(effect: &Effect) -> bool {
+    match effect.action {
+        Action::Read | Action::Set | Action::Transaction => false,
+        Action::Lock => !effect.harmless,
+        _ => true,
+    }
 }

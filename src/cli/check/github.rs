@@ -2,6 +2,7 @@
 
 use super::judge::{Checked, Report};
 use crate::cli::{Failure, Output};
+use crate::gate::facts::radius_facts;
 use crate::policy::Outcome;
 use crate::sql::risk::Level;
 
@@ -40,6 +41,9 @@ fn annotation(checked: &Checked, severity: &str) -> String {
     for rule in &checked.risk.rules {
         lines.push(format!("{}: {}", rule.id, rule.why));
         lines.extend(rule.instead.map(|instead| format!("instead: {instead}")));
+    }
+    for fact in checked.radius.iter().flat_map(radius_facts) {
+        lines.push(format!("{}: {}", fact.about.label(), fact.value));
     }
     lines.push(format!("policy: {}", checked.verdict.policy));
     format!(

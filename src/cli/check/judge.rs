@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Requester;
 use super::database::Database;
 use super::source::{Origin, Place, Places, Source};
 use crate::blast::resolve::{NameContext, Resolved, SearchPath, resolve};
@@ -14,7 +15,10 @@ use crate::sql::risk::radius::assess_reach;
 use crate::sql::risk::script::assess_script;
 use crate::sql::risk::{Risk, assess, assess_unreadable};
 use crate::sql::split::split;
-use crate::sql::{Action, Effect, LexerSettings, Limits, Object, ObjectKind, SessionChange, Statement, analyze_within};
+use crate::sql::token::TokenKind;
+use crate::sql::{
+    Action, DiscardTarget, Effect, LexerSettings, Limits, Object, ObjectKind, SessionChange, Statement, analyze_within,
+};
 
 /// A statement longer than this is not understood.
 const STATEMENT_BYTES_MAX: usize = 16 << 20;
@@ -95,13 +99,13 @@ pub(super) struct Note {
 }
 
 /// Checks all sources, one after the other, as one session would run them.
-pub(super) fn judge(sources: &[Source], engine: &Engine, identity: &Identity, database: Option<&Database>) -> Report {
+pub(super) fn judge(sources: &[Source], engine: &Engine, requester: &Requester, database: Option<&Database>) -> Report {
     let mut judge = Judge {
         engine,
-        identity,
+        identity: &requester.identity,
         database,
         facts: database.map_or_else(Arc::default, Database::facts),
-        session: Session::new(identity, database),
+        session: Session::new(&requester.role, database),
         report: Report { statements: Vec::new(), notes: Vec::new() },
     };
     for source in sources {
@@ -213,7 +217,8 @@ impl Judge<'_> {
         for change in &statement.session {
             let (kind, name, body) = match change {
                 SessionChange::ExecutePrepared { name, .. } => {
-                    (ObjectKind::PreparedStatement, name, self.session.prepared.get(name))
+                    let prepared = self.session.prepared.get(name).map(|prepared| &prepared.body);
+                    (ObjectKind::PreparedStatement, name, prepared)
                 }
                 SessionChange::FetchCursor(name) => (ObjectKind::Cursor, name, self.session.cursors.get(name)),
                 _ => continue,
@@ -248,10 +253,8 @@ impl Judge<'_> {
         resolved: Resolved,
         mut risk: Risk,
     ) {
-        let sql = String::from_utf8_lossy(sql).into_owned();
         let (place, end) = (places.of(span.start), places.of(span.end));
-        let radius =
-            self.database.and_then(|database| database.radius(&statement, &sql, &resolved, &self.session.names));
+        let radius = self.radius(&statement, sql, &resolved);
         if let Some(radius) = &radius {
             assess_reach(&mut risk, &radius.reach());
         }
@@ -261,7 +264,7 @@ impl Judge<'_> {
                 database: self.database.map_or("", Database::name),
                 effects: &resolved.effects,
                 rows: radius.as_ref().and_then(|radius| radius.rows.value),
-                in_transaction: self.session.transaction,
+                in_transaction: self.session.transaction.is_some(),
                 carrier: Carrier::Statement,
             },
         );
@@ -271,7 +274,8 @@ impl Judge<'_> {
                 reasons.push(reason);
             }
         }
-        self.session.after(&statement, &resolved.effects, self.database.is_some());
+        self.session.after(&statement, sql, &resolved.effects, self.database.is_some());
+        let sql = String::from_utf8_lossy(sql).into_owned();
         let origin = source.origin.clone();
         let effects = resolved.effects;
         self.report.statements.push(Checked {
@@ -289,6 +293,29 @@ impl Judge<'_> {
     }
 }
 
+impl Judge<'_> {
+    /// How much a statement would do, or the prepared one that it runs.
+    fn radius(&self, statement: &Statement, sql: &[u8], resolved: &Resolved) -> Option<Radius> {
+        let database = self.database?;
+        let prepared = statement.session.iter().find_map(|change| match change {
+            SessionChange::ExecutePrepared { name, .. } => self.session.prepared.get(name),
+            _ => None,
+        });
+        let (statement, sql) = prepared.map_or((statement, sql), |prepared| (&prepared.body, &prepared.text[..]));
+        let parameters = parameters(sql, &self.session.settings);
+        database.radius(statement, &String::from_utf8_lossy(sql), parameters, resolved, &self.session.names)
+    }
+}
+
+/// How many values a statement takes: as many as the highest of `$1`, `$2`, ... says.
+fn parameters(sql: &[u8], settings: &LexerSettings) -> usize {
+    /// The protocol's limit.
+    const MOST: usize = u16::MAX as usize;
+    let lexed = lex(sql, settings, &LIMITS).unwrap_or_default();
+    let numbers = lexed.tokens().iter().filter(|token| token.kind == TokenKind::Parameter);
+    numbers.filter_map(|token| lexed.text(token).parse().ok()).max().unwrap_or(0).min(MOST)
+}
+
 /// An effect of which nothing is known.
 fn unknown() -> Effect {
     Effect::new(Action::Unknown, Object::new(ObjectKind::Other, ""))
@@ -299,40 +326,77 @@ fn unknown() -> Effect {
 struct Session {
     settings: LexerSettings,
     names: NameContext,
-    transaction: bool,
-    prepared: HashMap<String, Statement>,
+    /// The search path that the session began with, and goes back to.
+    login_search_path: SearchPath,
+    /// Inside a transaction: what it began with.
+    transaction: Option<Begun>,
+    prepared: HashMap<String, Prepared>,
     cursors: HashMap<String, Statement>,
 }
 
+/// What `PREPARE` made.
+#[derive(Debug)]
+struct Prepared {
+    body: Statement,
+    text: Vec<u8>,
+}
+
+/// What a transaction began with: a rollback goes back to it.
+#[derive(Debug)]
+struct Begun {
+    settings: LexerSettings,
+    search_path: SearchPath,
+    /// What a commit goes back to, where `SET LOCAL` has changed the search path.
+    before_local: Option<SearchPath>,
+}
+
 impl Session {
-    fn new(identity: &Identity, database: Option<&Database>) -> Self {
-        let search_path = database.map_or(SearchPath::Unknown, |database| database.facts().search_path.clone());
-        let role = database.map_or_else(|| identity.name.clone(), |database| database.role().to_owned());
+    fn new(role: &str, database: Option<&Database>) -> Self {
+        let login_search_path =
+            database.map_or(SearchPath::Unknown, |database| database.facts().login_search_path(role).clone());
+        let search_path = login_search_path.clone();
         Self {
             settings: LexerSettings::default(),
-            names: NameContext { search_path, role, ..NameContext::default() },
-            transaction: false,
+            names: NameContext { search_path, role: role.to_owned(), ..NameContext::default() },
+            login_search_path,
+            transaction: None,
             prepared: HashMap::new(),
             cursors: HashMap::new(),
         }
     }
 
-    fn after(&mut self, statement: &Statement, effects: &[Effect], asked: bool) {
+    fn after(&mut self, statement: &Statement, sql: &[u8], effects: &[Effect], asked: bool) {
         // Nothing is run, so what a script defines is never in the catalog.
         let defines = [Action::Create, Action::Alter, Action::Drop, Action::Grant];
         self.names.pending_definitions |=
             asked && effects.iter().any(|effect| !effect.temporary && defines.contains(&effect.action));
         for change in &statement.session {
-            self.change(change);
+            if let SessionChange::Prepare { name, body } = change {
+                let start = statement.span.start;
+                let own = body.span.start.saturating_sub(start)..body.span.end.saturating_sub(start);
+                let text = sql.get(own).unwrap_or_default().to_vec();
+                self.prepared.insert(name.clone(), Prepared { body: body.as_ref().clone(), text });
+            } else {
+                self.change(change);
+            }
         }
     }
 
     fn change(&mut self, change: &SessionChange) {
         match change {
-            SessionChange::Begin => self.transaction = true,
-            SessionChange::Commit | SessionChange::Rollback => self.transaction = false,
-            SessionChange::Prepare { name, body } => {
-                self.prepared.insert(name.clone(), body.as_ref().clone());
+            SessionChange::Begin if self.transaction.is_none() => {
+                let search_path = self.names.search_path.clone();
+                self.transaction = Some(Begun { settings: self.settings, search_path, before_local: None });
+            }
+            SessionChange::Commit => {
+                if let Some(search_path) = self.transaction.take().and_then(|begun| begun.before_local) {
+                    self.names.search_path = search_path;
+                }
+            }
+            SessionChange::Rollback => {
+                if let Some(begun) = self.transaction.take() {
+                    (self.settings, self.names.search_path) = (begun.settings, begun.search_path);
+                }
             }
             SessionChange::DeclareCursor { name, body, .. } => {
                 self.cursors.insert(name.clone(), body.as_ref().clone());
@@ -342,39 +406,53 @@ impl Session {
             SessionChange::CloseCursor(Some(name)) => drop(self.cursors.remove(name)),
             SessionChange::CloseCursor(None) => self.cursors.clear(),
             SessionChange::CreateTemporary(name) => drop(self.names.temporary.insert(name.clone())),
-            SessionChange::Set { name: Some(name), value, .. } => self.set(name, value.as_deref()),
-            SessionChange::Role => self.names.search_path = SearchPath::Unknown,
-            SessionChange::Set { name: None, .. } | SessionChange::Reset(_) | SessionChange::Anything => {
+            SessionChange::Set { name: Some(name), value, local } => self.set(name, value.as_deref(), *local),
+            SessionChange::Reset(Some(name)) => self.reset(name),
+            SessionChange::Reset(None) => self.reset_all(),
+            SessionChange::Role | SessionChange::Set { name: None, .. } | SessionChange::Anything => {
                 self.names.search_path = SearchPath::Unknown;
             }
-            SessionChange::Discard(_) => {
+            SessionChange::Discard(DiscardTarget::All) => {
+                self.reset_all();
                 self.prepared.clear();
                 self.cursors.clear();
                 self.names.temporary.clear();
             }
+            SessionChange::Discard(DiscardTarget::Temporary) => self.names.temporary.clear(),
             _ => {}
         }
     }
 
-    fn set(&mut self, name: &str, value: Option<&str>) {
+    fn set(&mut self, name: &str, value: Option<&str>, local: bool) {
         match name {
             "standard_conforming_strings" => {
                 let off = value.and_then(crate::sql::setting::parse_bool) == Some(false);
                 self.settings.standard_conforming_strings = !off;
             }
-            "search_path" => self.names.search_path = value.map_or(SearchPath::Unknown, search_path),
+            "search_path" => {
+                // Outside of a transaction SET LOCAL does nothing; several statements of one text are inside of one.
+                let unclear = local && self.transaction.is_none();
+                let new = value.filter(|_| !unclear).map_or(SearchPath::Unknown, SearchPath::parse);
+                let old = std::mem::replace(&mut self.names.search_path, new);
+                if let Some(begun) = &mut self.transaction {
+                    begun.before_local = if local { begun.before_local.take().or(Some(old)) } else { None };
+                }
+            }
             _ => {}
         }
     }
-}
 
-/// A value of `search_path`: unquoted names only; anything else counts as unknown.
-fn search_path(value: &str) -> SearchPath {
-    let schemas: Vec<String> = value
-        .split(',')
-        .map(|schema| schema.trim().trim_matches('"').to_ascii_lowercase())
-        .filter(|schema| !schema.is_empty())
-        .collect();
-    let plain = |schema: &String| schema.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte));
-    if schemas.iter().all(plain) { SearchPath::Known(schemas) } else { SearchPath::Unknown }
+    fn reset(&mut self, name: &str) {
+        match name {
+            "standard_conforming_strings" => self.settings = LexerSettings::default(),
+            "search_path" => self.names.search_path = self.login_search_path.clone(),
+            "role" | "session_authorization" => self.names.search_path = SearchPath::Unknown,
+            _ => {}
+        }
+    }
+
+    fn reset_all(&mut self) {
+        self.reset("standard_conforming_strings");
+        self.reset("search_path");
+    }
 }

@@ -18,6 +18,7 @@ use super::config::Identities;
 use super::upstream::UpstreamText;
 use super::{CommandResult, Exit, Failure, Globals, Output};
 use crate::policy::{Identity, IdentityKind, Outcome};
+use database::Database;
 use judge::Report;
 
 /// `pgsluice check ...`
@@ -83,10 +84,12 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
     let engine = super::policy::engine(policies.as_deref())?;
     let sources = source::read(&arguments.sql, &arguments.files)?;
     let upstream = arguments.upstream.as_ref().map(UpstreamText::parse).transpose().map_err(Failure::usage)?;
-    let user = upstream.as_ref().and_then(|upstream| upstream.user.clone());
-    let identity = identity(arguments.identity.as_deref(), user, &file.identities()?)?;
-    let database = upstream.map(database::Database::connect).transpose()?;
-    let report = judge::judge(&sources, &engine, &identity, database.as_ref());
+    let known = file.identities()?;
+    let named = arguments.identity.as_deref().map(|named| Requester::named(named, &known)).transpose()?;
+    let database = upstream.map(|upstream| Database::connect(&upstream, file.upstream_tls())).transpose()?;
+    let requester =
+        named.unwrap_or_else(|| Requester::of_role(database.as_ref().map_or("postgres", Database::user), &known));
+    let report = judge::judge(&sources, &engine, &requester, database.as_ref());
     match arguments.format {
         Format::Text => text::print(&report, globals.color_on_stdout(), &mut output)?,
         Format::Json => json::print(&report, &mut output)?,
@@ -106,23 +109,35 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-/// Who would run the statements: a configured identity, or a new one as `NAME` or `NAME:KIND`.
-fn identity(named: Option<&str>, user: Option<String>, known: &Identities) -> Result<Identity, Failure> {
-    let Some(named) = named else {
-        return Ok(known.of_role(&user.unwrap_or_else(|| "postgres".to_owned())));
-    };
-    if let Some(identity) = known.named(named) {
-        return Ok(identity.clone());
+/// Who would run the statements.
+#[derive(Debug)]
+struct Requester {
+    identity: Identity,
+    /// What it logs in with: names without a schema may depend on it.
+    role: String,
+}
+
+impl Requester {
+    fn of_role(role: &str, known: &Identities) -> Self {
+        Self { identity: known.of_role(role), role: role.to_owned() }
     }
-    let Some((name, kind)) = named.rsplit_once(':') else {
-        return Ok(known.of_role(named));
-    };
-    let kinds = [IdentityKind::Human, IdentityKind::Ci, IdentityKind::Service, IdentityKind::Agent];
-    let kind = kinds.into_iter().find(|known| known.as_str() == kind).ok_or_else(|| {
-        Failure::usage(format_args!("`{kind}` is no kind of identity"))
-            .hint("the kinds are human, ci, service and agent, e.g. --as deploy:ci")
-    })?;
-    Ok(Identity { name: name.to_owned(), kind, owner: None })
+
+    /// A configured identity, or a new one as `NAME` or `NAME:KIND`.
+    fn named(named: &str, known: &Identities) -> Result<Self, Failure> {
+        if let Some(identity) = known.named(named) {
+            let role = known.role_of(named).unwrap_or(named).to_owned();
+            return Ok(Self { identity: identity.clone(), role });
+        }
+        let Some((name, kind)) = named.rsplit_once(':') else {
+            return Ok(Self::of_role(named, known));
+        };
+        let kinds = [IdentityKind::Human, IdentityKind::Ci, IdentityKind::Service, IdentityKind::Agent];
+        let kind = kinds.into_iter().find(|known| known.as_str() == kind).ok_or_else(|| {
+            Failure::usage(format_args!("`{kind}` is no kind of identity"))
+                .hint("the kinds are human, ci, service and agent, e.g. --as deploy:ci")
+        })?;
+        Ok(Self { identity: Identity { name: name.to_owned(), kind, owner: None }, role: name.to_owned() })
+    }
 }
 
 #[cfg(test)]

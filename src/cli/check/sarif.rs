@@ -67,6 +67,7 @@ fn results(checked: &Checked) -> Vec<Value> {
                 "verdict": verdict.as_str(),
                 "policy": checked.verdict.policy,
                 "risk": checked.risk.level(),
+                "radius": checked.radius,
             },
         })
     };

@@ -2,6 +2,7 @@
 
 use super::judge::{Checked, Report};
 use crate::cli::{Failure, Output};
+use crate::gate::facts::radius_facts;
 use crate::policy::Outcome;
 use crate::sql::risk::Level;
 use crate::sql::{Action, Certainty};
@@ -77,7 +78,9 @@ fn statement(checked: &Checked, paint: Paint, output: &mut Output) -> Result<(),
         output.line("  undo     cannot be undone without a backup")?;
     }
     if let Some(radius) = &checked.radius {
-        super::database::print_radius(radius, output)?;
+        for fact in radius_facts(radius) {
+            output.line(format_args!("  {:8} {}", fact.about.label(), fact.value))?;
+        }
     }
     output.line(format_args!("  policy   {}", Untrusted::line(&checked.verdict.policy)))
 }
