@@ -83,6 +83,11 @@ impl<'a> Cursor<'a> {
         Self { words, at: start, end }
     }
 
+    /// All tokens of the statement.
+    pub(super) const fn statement(&self) -> &'a StatementTokens<'a> {
+        &self.words.tokens
+    }
+
     /// The index of the next token.
     pub(super) const fn position(&self) -> usize {
         self.at

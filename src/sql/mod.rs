@@ -27,6 +27,7 @@ pub mod fingerprint;
 mod fold;
 mod function_effect;
 pub mod functions;
+mod idioms;
 mod keyword;
 pub mod lexer;
 pub mod limits;

@@ -163,7 +163,8 @@ pub fn is_harmless(name: &str, value: Option<&str>) -> bool {
 pub fn is_harmless_to_reset(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     match rule(&name) {
-        Some(OnlyTrue) => name == "standard_conforming_strings",
+        // Inside a transaction there is no default to go back to but the one that takes a guard away.
+        Some(OnlyTrue) => name != "transaction_read_only",
         Some(_) => true,
         None => is_harmless(&name, None),
     }
@@ -255,6 +256,7 @@ mod tests {
         assert!(!is_harmless_to_reset("transaction_read_only"));
         assert!(!is_harmless_to_reset("role"));
         assert!(is_harmless_to_reset("client_encoding"));
+        assert!(is_harmless_to_reset("default_transaction_read_only"), "RESET ALL does it too");
     }
 
     #[test]

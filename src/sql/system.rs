@@ -5,8 +5,9 @@ use super::effect::{Action, Effect, Object, ObjectKind};
 use super::findings::Findings;
 use super::statement::{Name, SessionChange};
 
-/// Relations of `pg_catalog` whose rows are secrets, and what they tell.
-const SECRETS: [(&str, &str); 10] = [
+/// Relations of `pg_catalog` and `information_schema` whose rows are secrets, and what they tell.
+const SECRETS: [(&str, &str); 12] = [
+    ("_pg_user_mappings", "passwords of foreign servers"),
     ("pg_authid", "password hashes"),
     ("pg_file_settings", "the server's configuration files"),
     ("pg_hba_file_rules", "the server's configuration files"),
@@ -17,14 +18,18 @@ const SECRETS: [(&str, &str); 10] = [
     ("pg_statistic_ext_data", "samples of every table's columns"),
     ("pg_user_mapping", "passwords of foreign servers"),
     ("pg_user_mappings", "passwords of foreign servers"),
+    ("user_mapping_options", "passwords of foreign servers"),
 ];
 
 /// Notes that a relation is read.
 pub(super) fn read(found: &mut Findings, name: &Name) {
-    if !matches!(name.schema.as_deref(), None | Some("pg_catalog")) {
+    if !matches!(name.schema.as_deref(), None | Some("pg_catalog" | "information_schema")) {
         return;
     }
     let Some((_, what)) = SECRETS.iter().find(|(secret, _)| *secret == name.name) else { return };
+    if name.name == "pg_user_mappings" && found.hides_user_mapping_options {
+        return;
+    }
     let effect = Effect::new(Action::Host, Object::new(ObjectKind::System, name.name.clone()));
     found.effect_because(effect, format!("{} holds {what}", name.name));
 }

@@ -6,6 +6,7 @@ use super::extent::derived;
 use super::shape::{Constant, Shape};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, Object, ObjectKind};
+use crate::sql::idioms::setting_named_by_condition;
 use crate::sql::keyword::Keyword;
 use crate::sql::token::TokenKind;
 
@@ -53,7 +54,8 @@ impl<'a> Parser<'a> {
     }
 
     fn call_of_set_config(&mut self, arguments: &[Shape<'a>]) {
-        let name = self.literal_argument(arguments.first());
+        let named = self.literal_argument(arguments.first());
+        let name = named.or_else(|| setting_named_by_condition(self.cursor.statement()));
         let value = self.literal_argument(arguments.get(1));
         let local = !matches!(arguments.get(2), Some(Shape::Constant(Constant::Word(Keyword::False))));
         self.set_config(name, value, local);
