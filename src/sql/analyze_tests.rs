@@ -67,3 +67,49 @@ fn a_plain_read_names_its_relations() {
     );
     assert!(passes(&one("WITH x AS (SELECT 1) SELECT * FROM x")));
 }
+
+#[test]
+fn an_upsert_of_the_table_s_own_rows_reaches_all_of_them() {
+    let update = |text: &str| {
+        let updates = one(text).effects.into_iter().find(|effect| effect.action == Action::Update);
+        updates.expect("an upsert updates").extent
+    };
+    for source in ["SELECT id, 0 FROM users", "TABLE users", "WITH u AS (SELECT * FROM users) SELECT id, 0 FROM u"] {
+        let text = format!("INSERT INTO users {source} ON CONFLICT (id) DO UPDATE SET balance = excluded.balance");
+        assert_eq!(update(&text), Extent::Whole, "{text}");
+    }
+    for source in ["VALUES (1, 0), (2, 0)", "SELECT id, 0 FROM staging", "SELECT id, 0 FROM users WHERE id = 7"] {
+        let text = format!("INSERT INTO users {source} ON CONFLICT (id) DO UPDATE SET balance = excluded.balance");
+        assert_eq!(update(&text), Extent::Bounded, "{text}");
+    }
+}
+
+#[test]
+fn a_subquery_may_return_the_row_s_own_columns() {
+    let extent = |condition: &str| one(&format!("UPDATE users SET balance = 0 WHERE {condition}")).effects[0].extent;
+    for condition in [
+        "id IN (VALUES (id))",
+        "id IN (VALUES (0), (users.id))",
+        "id = (SELECT max(x) FROM (VALUES (users.id)) v(x))",
+        "id IN (SELECT x FROM (SELECT users.id AS x) v)",
+        "id IN (SELECT x FROM unnest(ARRAY[users.id]) x)",
+        "id IN (SELECT x FROM generate_series(id, id) x)",
+        "id IN (SELECT x FROM orders o, generate_series(users.id, users.id) x)",
+        "id IN (WITH v(x) AS (VALUES (users.id)) SELECT x FROM v)",
+        "id IN (SELECT x FROM ((VALUES (users.id)) v(x) CROSS JOIN orders))",
+    ] {
+        assert_eq!(extent(condition), Extent::Whole, "{condition}");
+    }
+    for condition in [
+        "id IN (VALUES (1), (2))",
+        "id IN (VALUES ($1), ($2))",
+        "id IN (SELECT x FROM (VALUES (1), (2)) v(x))",
+        "id IN (SELECT x FROM unnest($1::int[]) x)",
+        "id IN (SELECT o.user_id FROM orders o)",
+        "id IN (SELECT x FROM orders o, unnest(o.users) x)",
+        "id IN (SELECT s.user_id FROM (SELECT o.user_id FROM orders o WHERE o.amount = 5) s)",
+        "id IN (WITH v(x) AS (VALUES (1)) SELECT x FROM v)",
+    ] {
+        assert_eq!(extent(condition), Extent::Bounded, "{condition}");
+    }
+}

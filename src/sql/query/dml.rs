@@ -52,17 +52,19 @@ impl<'a> Parser<'a> {
             }
             self.cursor.expect(Keyword::Value)?;
         }
+        let mut of_all_rows = false;
         if !self.cursor.eat_all(&[Keyword::Default, Keyword::Values]) {
-            self.query_body()?;
+            of_all_rows = self.query_body()?.exposes.may_include(relation);
         }
         if self.cursor.eat_all(&[Keyword::On, Keyword::Conflict]) {
-            self.on_conflict(Changed { relation, alias })?;
+            self.on_conflict(Changed { relation, alias }, of_all_rows)?;
         }
         self.returning()?;
         Ok(relation)
     }
 
-    fn on_conflict(&mut self, changed: Changed<'a>) -> Parsed<()> {
+    /// `of_all_rows`: the rows given may be all that the relation has already.
+    fn on_conflict(&mut self, changed: Changed<'a>, of_all_rows: bool) -> Parsed<()> {
         if self.cursor.eat_all(&[Keyword::On, Keyword::Constraint]) {
             self.cursor.name(NamePosition::Column)?;
         } else if self.cursor.at_kind(TokenKind::OpenParen) {
@@ -78,7 +80,7 @@ impl<'a> Parser<'a> {
         self.cursor.expect(Keyword::Update)?;
         self.cursor.expect(Keyword::Set)?;
         // Only rows that collide with those given.
-        self.write(changed.relation, Action::Update, Extent::Bounded);
+        self.changes(changed, Action::Update, "updates", Some(!of_all_rows));
         self.assignments()?;
         if self.cursor.eat(Keyword::Where) {
             self.expression()?;

@@ -573,6 +573,7 @@ impl<'a> Parser<'a> {
         while self.cursor.at_kind(TokenKind::Dot) {
             self.cursor.advance();
             if self.cursor.eat_operator("*") {
+                self.columns.push(parts.last().copied());
                 return if is_column { Ok(Shape::Opaque) } else { self.cursor.refuse("a table is expected") };
             }
             parts.push(self.cursor.name(NamePosition::Label)?);
@@ -600,6 +601,7 @@ impl<'a> Parser<'a> {
             [.., qualifier, name] => Column { qualifier: Some(qualifier), name },
             [] => return self.cursor.refuse("a column is expected"),
         };
+        self.columns.push(column.qualifier);
         if !self.cursor.at_kind(TokenKind::OpenBracket) {
             return Ok(Shape::Column(column));
         }

@@ -108,11 +108,12 @@ impl<'a> Parser<'a> {
     /// One item without joins.
     fn item_of_from(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
         self.cursor.eat(Keyword::Lateral);
+        let seen = self.columns.len();
         if self.cursor.at_kind(TokenKind::OpenParen) {
             return match self.grouped(from)? {
                 Grouped::Query(query) => {
                     let alias = self.alias()?.unwrap_or("");
-                    from.sources.push(Source { alias, exposes: query.exposes });
+                    from.sources.push(Source { alias, exposes: self.exposed_by(query, seen) });
                     Ok(())
                 }
                 // Only `(a JOIN b) AS x` may follow; its alias hides those inside.
@@ -122,16 +123,28 @@ impl<'a> Parser<'a> {
         if let Some(function) = self.at_table_function() {
             function(self)?;
             let alias = self.function_alias()?.unwrap_or("");
-            from.sources.push(Source { alias, exposes: Exposed::default() });
+            // It may be given columns of the items before it.
+            let own = |qualifier: &Option<&str>| from.sources.iter().any(|source| Some(source.alias) == *qualifier);
+            let outer = !self.columns.iter().skip(seen).all(own);
+            let query = QueryShape { outer, ..QueryShape::default() };
+            from.sources.push(Source { alias, exposes: self.exposed_by(query, seen) });
             return Ok(());
         }
         self.relation_item(from)
+    }
+
+    /// What an item of FROM returns, whose columns begin at `seen`. One without relations of its own may return the
+    /// columns of the row that changes: `id IN (SELECT v FROM (VALUES (id)) AS x(v))`.
+    pub(super) fn exposed_by(&self, query: QueryShape<'a>, seen: usize) -> Exposed<'a> {
+        let returns_the_target = query.outer && self.columns.len() > seen && !self.targets.is_empty();
+        if returns_the_target { Exposed::unknown() } else { query.exposes }
     }
 
     /// `(SELECT ...)`, `(a JOIN b ON ...)`, however many parentheses.
     fn grouped(&mut self, from: &mut FromClause<'a>) -> Parsed<Grouped<'a>> {
         self.nested(|parser| {
             parser.cursor.open()?;
+            let seen = parser.columns.len();
             let result = if parser.at_query() {
                 Grouped::Query(parser.query_body()?)
             } else if parser.cursor.at_kind(TokenKind::OpenParen) {
@@ -142,7 +155,7 @@ impl<'a> Parser<'a> {
                     Grouped::Query(query) if parser.cursor.at_kind(TokenKind::CloseParen) => Grouped::Query(query),
                     Grouped::Query(query) => {
                         let alias = parser.alias()?.unwrap_or("");
-                        from.sources.push(Source { alias, exposes: query.exposes });
+                        from.sources.push(Source { alias, exposes: parser.exposed_by(query, seen) });
                         parser.joins(from)?;
                         Grouped::Joined
                     }

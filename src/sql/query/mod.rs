@@ -45,6 +45,8 @@ pub(super) struct Parser<'a> {
     common: CommonTables<'a>,
     /// The relations whose rows the statements around this place change, the innermost last.
     targets: Vec<Target<'a>>,
+    /// The qualifiers of the columns so far.
+    columns: Vec<Option<&'a str>>,
     /// Something in the text may be an UPDATE, DELETE or MERGE, whose conditions are judged.
     judges: bool,
 }
@@ -72,6 +74,7 @@ impl<'a> Parser<'a> {
             depth: 0,
             common: CommonTables::default(),
             targets: Vec::new(),
+            columns: Vec::new(),
             judges,
         }
     }

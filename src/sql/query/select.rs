@@ -110,8 +110,10 @@ impl<'a> Parser<'a> {
             Some(Keyword::Select) => self.nested(Self::select),
             Some(Keyword::Values) => {
                 self.cursor.advance();
+                let seen = self.columns.len();
                 self.list(|parser| parser.values_row())?;
-                Ok(Operand::default())
+                let shape = QueryShape { outer: self.columns.len() > seen, ..QueryShape::default() };
+                Ok(Operand { shape, relations: Vec::new() })
             }
             Some(Keyword::Table) => {
                 self.cursor.advance();

@@ -50,6 +50,11 @@ impl<'a> Exposed<'a> {
         Self { relations: vec![relation], others: false }
     }
 
+    /// Any, for all that is known.
+    pub(in crate::sql) const fn unknown() -> Self {
+        Self { relations: Vec::new(), others: true }
+    }
+
     /// These and those.
     pub(in crate::sql) fn and(mut self, other: &Self) -> Self {
         self.others |= other.others;

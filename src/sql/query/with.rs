@@ -78,10 +78,12 @@ impl<'a> Parser<'a> {
         } else {
             self.cursor.eat(Keyword::Materialized);
         }
+        let seen = self.columns.len();
         let query = self.nested(|parser| parser.parenthesized(Self::statement_in_with))?;
+        let exposes = self.exposed_by(query, seen);
         self.search_clause()?;
         self.cycle_clause()?;
-        self.common.enter(name, query.exposes);
+        self.common.enter(name, exposes);
         Ok(())
     }
 
