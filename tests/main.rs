@@ -8,6 +8,7 @@ mod audit_tamper;
 mod bad_input;
 mod catalog;
 mod check;
+mod clients;
 mod control;
 mod corpus;
 mod demo;
