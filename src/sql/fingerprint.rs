@@ -1,5 +1,5 @@
 //! What texts have in common that mean the same: their tokens, without comments and the values of literals, with long
-//! lists of literals folded as in the [canonical text](super::canonical). For remembering what was found out about a
+//! lists of literals folded as in the [canonical text](super::Script::canonical). For remembering what was found out about a
 //! text: it is made in one pass, into buffers that are used again.
 //!
 //! # Layout
