@@ -109,8 +109,14 @@ impl Texts {
 impl Stage {
     fn new() -> Self {
         let mut options = postgres_options();
-        for (name, value) in [("wal_level", "logical"), ("max_prepared_transactions", "5"), ("max_connections", "100")]
-        {
+        // A slot hands out what has been flushed only: a commit that does not wait for that may not be there yet.
+        let settings = [
+            ("wal_level", "logical"),
+            ("max_prepared_transactions", "5"),
+            ("max_connections", "100"),
+            ("synchronous_commit", "on"),
+        ];
+        for (name, value) in settings {
             options.settings.push((name.to_owned(), value.to_owned()));
         }
         let postgres = start_postgres(&options);
