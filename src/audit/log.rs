@@ -25,7 +25,7 @@ pub struct Options {
     pub origin: Option<String>,
     /// How many bytes of records may wait to be written.
     pub queue_bytes: usize,
-    /// How long records that nobody waits for may gather before they are written.
+    /// How long records that nobody waits for may gather before they are stored.
     pub gather: Duration,
     /// The shortest time between two checkpoints.
     pub checkpoint_every: Duration,

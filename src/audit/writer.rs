@@ -24,6 +24,10 @@ use super::{chunk, files};
 use crate::tlog::note::VerifierKey;
 use crate::tlog::{self, Checkpoint, Hash};
 
+/// Records are made entries so many times while they gather: little by little, while their bytes are still in the
+/// processor's cache, and without taking a processor from the sessions for long.
+const TURNS_WHILE_GATHERING: u32 = 10;
+
 /// How many bytes of entries may wait for the store; beyond that the writer waits for it.
 const MOST_PENDING_BYTES: usize = 16 << 20;
 
@@ -124,7 +128,7 @@ struct Pending {
     count: u64,
     /// How much of that is in the journal.
     journaled: Place,
-    /// When the oldest was made an entry.
+    /// When the oldest was appended, or the store last had no time for them.
     since: Option<Instant>,
     /// When the oldest that is not in the journal was appended.
     oldest: Option<Instant>,
@@ -160,7 +164,7 @@ impl Writer {
         let mut batch = Batch::default();
         loop {
             let until = self.pending.since.map(|since| since + self.gather);
-            match self.shared.queue.take(&mut batch, self.gather, until) {
+            match self.shared.queue.take(&mut batch, self.gather / TURNS_WHILE_GATHERING, until) {
                 Taken::Batch => self.write(&mut batch)?,
                 Taken::Nothing => {}
                 Taken::Closed => return Ok(()),
@@ -183,7 +187,7 @@ impl Writer {
         }
         self.salts.shrink_to(1 << 16);
         if batch.len() > 0 {
-            self.pending.since.get_or_insert_with(Instant::now);
+            self.pending.since = self.pending.since.or(batch.since());
             self.pending.oldest = self.pending.oldest.or(batch.since());
         }
         if batch.is_urgent() {
@@ -216,7 +220,7 @@ impl Writer {
     /// Gives the store what is pending, if it is time to and the store has nothing to do.
     fn hand_over(&mut self) -> Result<(), String> {
         let Some(since) = self.pending.since else { return self.storer.failed() };
-        let is_due = since.elapsed() >= self.gather || self.pending.journaled.count < self.pending.count;
+        let is_due = since.elapsed() >= self.gather;
         let is_much = self.pending.entries.len() >= MOST_PENDING_BYTES;
         if !is_due && !is_much {
             return self.storer.failed();
