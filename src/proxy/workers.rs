@@ -14,6 +14,9 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+/// How many tasks a thread gets before the next one gets any.
+const TOGETHER: usize = 8;
+
 /// The threads. They end when this is dropped, and with them what still runs there.
 #[derive(Debug)]
 pub struct Workers {
@@ -47,9 +50,12 @@ impl Workers {
         Ok(Self { workers, stop })
     }
 
-    /// Runs a task on the thread that has the fewest, to its end or until the future that this gives is dropped.
+    /// Runs a task on one of the threads, to its end or until the future that this gives is dropped.
+    ///
+    /// The threads take tasks in rounds of [`TOGETHER`]: the first so many go to the first thread, as many to the next, and
+    /// so on. Sessions that share a thread share its wake-ups, which cost more than what it does when awake.
     pub fn run<F: Future<Output = ()> + Send + 'static>(&self, task: F) -> impl Future<Output = ()> + Send + use<F> {
-        let worker = self.workers.iter().min_by_key(|worker| worker.tasks.load(Ordering::Relaxed));
+        let worker = self.workers.iter().min_by_key(|worker| worker.tasks.load(Ordering::Relaxed) / TOGETHER);
         let worker = worker.expect("there is at least one thread");
         let counted = Counted::new(&worker.tasks);
         let running = worker.runtime.spawn(async move {
@@ -116,7 +122,7 @@ impl Drop for EndsWithUs {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::HashMap;
     use std::time::Duration;
 
     use super::*;
@@ -124,8 +130,9 @@ mod tests {
     #[tokio::test]
     async fn tasks_are_spread_and_end_with_who_waits_for_them() {
         let workers = Workers::start().unwrap();
-        let (sender, mut threads) = tokio::sync::mpsc::channel(workers.workers.len());
-        let tasks: Vec<_> = (0..workers.workers.len())
+        let all = TOGETHER * workers.workers.len();
+        let (sender, mut threads) = tokio::sync::mpsc::channel(all);
+        let tasks: Vec<_> = (0..all)
             .map(|_| {
                 let sender = sender.clone();
                 workers.run(async move {
@@ -134,11 +141,12 @@ mod tests {
                 })
             })
             .collect();
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         for _ in &tasks {
-            seen.insert(threads.recv().await.unwrap());
+            *seen.entry(threads.recv().await.unwrap()).or_insert(0) += 1;
         }
-        assert_eq!(seen.len(), tasks.len(), "each on a thread of its own");
+        assert_eq!(seen.len(), workers.workers.len(), "no thread has nothing to do");
+        assert!(seen.values().all(|tasks| *tasks == TOGETHER), "{seen:?}");
         drop(sender);
         let first = tokio::spawn(tokio::time::timeout(Duration::ZERO, tasks.into_iter().next().unwrap()));
         assert!(first.await.unwrap().is_err());
