@@ -364,16 +364,13 @@ impl Session {
         let Some((prepared, decision)) = self.prepared_for_bind(statement) else {
             return Ok(Step::Wait);
         };
-        let sql = prepared.as_ref().map(|prepared| Arc::clone(&prepared.text));
-        let types = prepared.as_ref().map(|prepared| prepared.types().to_vec()).unwrap_or_default();
         let known = prepared.clone();
-        let declared = known.as_ref().map(|prepared| &*prepared.parameter_types).unwrap_or_default();
         let passage = Passage {
             carrier: Carrier::Bind { portal },
-            sql: sql.as_deref(),
+            sql: known.as_ref().map(|prepared| &*prepared.text),
             bind: Some(body),
-            types: &types,
-            declared_types: declared,
+            types: known.as_ref().map(|prepared| prepared.types()).unwrap_or_default(),
+            declared_types: known.as_ref().map(|prepared| &*prepared.parameter_types).unwrap_or_default(),
         };
         let state = match self.after_wait(&passage) {
             Some(Step::Forward) => PortalState::Approved,
@@ -479,12 +476,11 @@ impl Session {
             let decision = Arc::new(self.decide_with(|_, around| judge_unknown(&reason, around)));
             return Ok(self.rule(&passage, &decision));
         };
-        let types = portal.prepared.as_ref().map(|prepared| prepared.types().to_vec()).unwrap_or_default();
         let passage = Passage {
             carrier: Carrier::Execute { portal: name },
             sql: portal.prepared.as_ref().map(|prepared| &*prepared.text),
             bind: portal.bind.as_deref(),
-            types: &types,
+            types: portal.prepared.as_ref().map(|prepared| prepared.types()).unwrap_or_default(),
             declared_types: portal.prepared.as_ref().map(|prepared| &*prepared.parameter_types).unwrap_or_default(),
         };
         if let Some(step) = self.after_wait(&passage) {

@@ -161,7 +161,7 @@ fn session_of(
         unseen: Unseen::No,
         asking: None,
         cancelled: Cancelled::Nothing,
-        remembered: HashMap::new(),
+        remembered: HashMap::default(),
         token: super::ours::token(),
         interposes: login.replication.is_none(),
         enforces: login.replication.is_none() && shared.options.enforce_reads.contains(&who.identity.kind),

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use foldhash::fast::RandomState;
+
 use super::decide::Decision;
 use crate::audit::Recorded;
 
@@ -107,12 +109,12 @@ pub(super) enum PortalState {
 #[derive(Debug)]
 pub(super) struct Namespace<T> {
     unnamed: Option<T>,
-    named: HashMap<Box<[u8]>, T>,
+    named: HashMap<Box<[u8]>, T, RandomState>,
 }
 
 impl<T> Namespace<T> {
     pub(super) fn new() -> Self {
-        Self { unnamed: None, named: HashMap::new() }
+        Self { unnamed: None, named: HashMap::default() }
     }
 
     /// What a name stands for.
@@ -161,7 +163,7 @@ impl<T> Namespace<T> {
     }
 
     /// Takes all names away, with what they stood for. The unnamed one stays.
-    pub(super) fn take_named(&mut self) -> HashMap<Box<[u8]>, T> {
+    pub(super) fn take_named(&mut self) -> HashMap<Box<[u8]>, T, RandomState> {
         std::mem::take(&mut self.named)
     }
 
@@ -169,7 +171,7 @@ impl<T> Namespace<T> {
     pub(super) fn clear(&mut self) {
         self.unnamed = None;
         if self.named.capacity() > 0 {
-            self.named = HashMap::new();
+            self.named = HashMap::default();
         }
     }
 }

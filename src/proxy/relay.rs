@@ -144,7 +144,13 @@ where
         let mut moved = poll_waits(session, waits, context);
         moved |= fill_from_server(session, server, &mut server_side, context);
         moved |= fill_from_client(session, client, &mut client_side, context);
-        session.advance();
+        // What was written made room: what was left for want of it may go on.
+        if moved || session.has_more() {
+            let stage = std::mem::discriminant(&session.stage);
+            session.advance();
+            // What it began to wait for has to be polled before this turn ends.
+            moved |= stage != std::mem::discriminant(&session.stage);
+        }
         moved |= match drain(&mut session.to_client, client, context) {
             Ok(moved) => moved,
             Err(_) => return Poll::Ready(gone(session, Ended::Client)),

@@ -21,10 +21,11 @@
 //! old to decide with; and for a long text to be analysed. In none of the four anything that stands behind the message at
 //! the head is looked at, let alone forwarded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 
 use super::Shared;
@@ -258,7 +259,7 @@ pub(super) struct Session {
     pub(super) asking: Option<Box<Asking>>,
     pub(super) cancelled: Cancelled,
     /// What prepared statements stood for before that code ran.
-    pub(super) remembered: std::collections::HashMap<Box<[u8]>, Arc<Prepared>>,
+    pub(super) remembered: HashMap<Box<[u8]>, Arc<Prepared>, RandomState>,
     /// What our own statements, portals and savepoints are called.
     pub(super) token: String,
     /// Whether messages of ours may go to the server: not where it speaks replication.
@@ -356,6 +357,11 @@ impl Session {
         self.settle();
         self.read_client();
         self.speak();
+    }
+
+    /// Whether something that was read, or that we have to say, waits for its turn.
+    pub(super) fn has_more(&self) -> bool {
+        !self.to_server.undecided().is_empty() || !self.to_client.undecided().is_empty() || !self.say.is_empty()
     }
 
     /// Moves on from a wait that is over.
