@@ -8,6 +8,8 @@ mod number;
 mod quoted;
 mod unicode;
 
+use std::ops::Range;
+
 use thiserror::Error;
 
 use super::limits::Limits;
@@ -169,6 +171,8 @@ struct PendingEscape {
 #[derive(Debug)]
 pub(super) struct Lexer<'a> {
     source: &'a [u8],
+    /// The same, where its encoding is UTF-8.
+    text: Option<&'a str>,
     pub(super) at: usize,
     settings: LexerSettings,
     pub(super) out: Lexed,
@@ -177,7 +181,7 @@ pub(super) struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(source: &'a [u8], settings: LexerSettings) -> Self {
-        Self { source, at: 0, settings, out: Lexed::default(), escapes: Vec::new() }
+        Self { source, text: utf8(source, settings), at: 0, settings, out: Lexed::default(), escapes: Vec::new() }
     }
 
     /// Cuts what is left.
@@ -189,6 +193,7 @@ impl<'a> Lexer<'a> {
     /// Forgets the tokens so far, and goes on at the same place with other settings.
     pub(super) fn forget(&mut self, settings: LexerSettings) {
         self.settings = settings;
+        self.text = utf8(self.source, settings);
         self.out.tokens.clear();
         self.out.arena.clear();
         self.escapes.clear();
@@ -198,7 +203,7 @@ impl<'a> Lexer<'a> {
     pub(super) fn step(&mut self) -> Result<bool, LexError> {
         let Some(byte) = self.byte(0) else { return Ok(false) };
         match byte {
-            b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => self.at += 1,
+            _ if is_space(byte) => self.spaces(),
             b'-' if self.byte(1) == Some(b'-') => self.line_comment(),
             b'/' if self.byte(1) == Some(b'*') => self.block_comment()?,
             b'\'' => self.string(TokenKind::String, 0)?,
@@ -228,7 +233,16 @@ impl<'a> Lexer<'a> {
         LexError { reason, at }
     }
 
-    /// Appends bytes of the source to the arena, as characters.
+    /// Appends a part of the source to the arena, as characters.
+    fn push_source(&mut self, part: Range<usize>) {
+        // Tokens begin and end at ASCII bytes, so that the part is one of the text too.
+        match self.text.and_then(|text| text.get(part.clone())) {
+            Some(text) => self.out.arena.push_str(text),
+            None => self.push_bytes(self.source.get(part).unwrap_or_default()),
+        }
+    }
+
+    /// Appends bytes to the arena, as characters of the source's encoding.
     fn push_bytes(&mut self, bytes: &[u8]) {
         push_decoded(&mut self.out.arena, bytes, self.settings.encoding);
     }
@@ -252,6 +266,12 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         self.at += length;
         self.token(kind, start, self.out.arena.len());
+    }
+
+    fn spaces(&mut self) {
+        while self.byte(0).is_some_and(is_space) {
+            self.at += 1;
+        }
     }
 
     /// `--` to the next line feed or carriage return, which stays.
@@ -332,7 +352,10 @@ impl<'a> Lexer<'a> {
             b"=>" => TokenKind::Arrow,
             _ => TokenKind::Operator,
         };
-        self.push_bytes(if symbol == b"!=" { b"<>" } else { symbol });
+        match symbol {
+            b"!=" => self.out.arena.push_str("<>"),
+            _ => self.push_source(start..start + length),
+        }
         self.token(kind, start, text_start);
         Ok(())
     }
@@ -357,14 +380,17 @@ impl<'a> Lexer<'a> {
         let length = rest.iter().position(|byte| !is_identifier_part(*byte)).unwrap_or(rest.len());
         let bytes = rest.get(..length).unwrap_or_default();
         let text_start = self.out.arena.len();
-        self.push_bytes(bytes);
+        self.push_source(start..start + length);
         if let Some(text) = self.out.arena.get_mut(text_start..) {
             text.make_ascii_lowercase();
         }
-        if !bytes.is_ascii() && self.settings.server_encoding == ServerEncoding::SingleByte {
+        if bytes.is_ascii() {
+            truncate_name(&mut self.out.arena, text_start);
+        } else if self.settings.server_encoding == ServerEncoding::SingleByte {
             return Err(self.error(LexErrorReason::AmbiguousIdentifier, start));
+        } else {
+            self.cut_name(bytes, text_start, start)?;
         }
-        self.cut_name(bytes, text_start, start)?;
         self.at += length;
         self.token(TokenKind::Word, start, text_start);
         Ok(())
@@ -417,27 +443,48 @@ fn byte_character(byte: u8) -> char {
     if byte.is_ascii() { char::from(byte) } else { opaque_character(byte) }
 }
 
-/// `op_chars`.
+/// What a byte may be part of.
+const CLASSES: [u8; 256] = classes();
+/// `space`
+const SPACE: u8 = 1;
+/// `op_chars`
+const OPERATOR: u8 = 2;
+/// `ident_start`
+const IDENTIFIER_START: u8 = 4;
+/// `ident_cont`
+const IDENTIFIER_PART: u8 = 8;
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte: u8 = 0;
+    loop {
+        let class = match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C => SPACE,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..=0xFF => IDENTIFIER_START | IDENTIFIER_PART,
+            b'0'..=b'9' | b'$' => IDENTIFIER_PART,
+            b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' => OPERATOR,
+            b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' => OPERATOR,
+            _ => 0,
+        };
+        classes[byte as usize] = class;
+        if byte == 0xFF {
+            return classes;
+        }
+        byte += 1;
+    }
+}
+
+/// The source as text, where it is UTF-8 and meant to be.
+fn utf8(source: &[u8], settings: LexerSettings) -> Option<&str> {
+    if settings.encoding == Encoding::Utf8 { std::str::from_utf8(source).ok() } else { None }
+}
+
+const fn is_space(byte: u8) -> bool {
+    CLASSES[byte as usize] & SPACE != 0
+}
+
 const fn is_operator_byte(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'~' | b'!'
-            | b'@'
-            | b'#'
-            | b'^'
-            | b'&'
-            | b'|'
-            | b'`'
-            | b'?'
-            | b'+'
-            | b'-'
-            | b'*'
-            | b'/'
-            | b'%'
-            | b'<'
-            | b'>'
-            | b'='
-    )
+    CLASSES[byte as usize] & OPERATOR != 0
 }
 
 /// The operator characters that no SQL operator has.
@@ -445,14 +492,12 @@ const fn is_own(byte: u8) -> bool {
     matches!(byte, b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' | b'%')
 }
 
-/// `ident_start`.
 const fn is_identifier_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+    CLASSES[byte as usize] & IDENTIFIER_START != 0
 }
 
-/// `ident_cont`.
 const fn is_identifier_part(byte: u8) -> bool {
-    is_identifier_start(byte) || byte.is_ascii_digit() || byte == b'$'
+    CLASSES[byte as usize] & IDENTIFIER_PART != 0
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Lexer<'_> {
 
     fn push_number(&mut self, kind: TokenKind, start: usize, text: usize, end: usize) {
         let text_start = self.out.arena.len();
-        self.push_bytes(self.source.get(text..end).unwrap_or_default());
+        self.push_source(text..end);
         self.at = end;
         self.token(kind, start, text_start);
     }
@@ -49,10 +49,11 @@ impl Lexer<'_> {
     /// `x1f`, `1` and `e5`, `1` and `_000`); the longest match then makes junk of it if the name would go on behind
     /// the number, with a digit or a dollar too.
     fn is_junk_behind(&self, start: usize, end: usize) -> bool {
+        let Some(next) = self.source.get(end).copied().filter(|byte| is_identifier_part(*byte)) else { return false };
         let number = self.source.get(start..end).unwrap_or_default();
         let tail = number.rsplit(|byte| !is_identifier_part(*byte)).next().unwrap_or_default();
         let junk = if tail.iter().copied().any(is_identifier_start) { is_identifier_part } else { is_identifier_start };
-        self.source.get(end).copied().is_some_and(junk)
+        junk(next)
     }
 
     /// Where a number in decimal notation ends; `None` where its exponent has no digits.

@@ -252,7 +252,7 @@ impl Lexer<'_> {
             return Err(self.error(LexErrorReason::UnterminatedDollarString, start));
         };
         let text_start = self.out.arena.len();
-        self.push_bytes(self.source.get(body_start..body_start + length).unwrap_or_default());
+        self.push_source(body_start..body_start + length);
         self.at = body_start + length + delimiter.len();
         self.token(TokenKind::String, start, text_start);
         Ok(())
