@@ -265,7 +265,7 @@ pub enum Certainty {
 pub enum Extent {
     /// A condition that can be false bounds it (or, for INSERT, the rows are those given).
     Bounded,
-    /// Every row: no condition, or one that is always true.
+    /// Every row: no condition, or one that may be true for all of them.
     Whole,
     /// The action has no such measure.
     Inapplicable,

@@ -1,7 +1,7 @@
 //! INSERT, UPDATE, DELETE, MERGE.
 
 use super::Parser;
-use super::extent::{Judge, Target};
+use super::extent::{Link, Narrowed, Source, Target, narrow};
 use super::from::FromClause;
 use super::shape::{Condition, Exposed, QueryShape, Relation};
 use crate::sql::cursor::{NamePosition, Parsed};
@@ -17,21 +17,21 @@ struct Changed<'a> {
 }
 
 impl<'a> Parser<'a> {
-    /// One of the four, behind its WITH.
+    /// One of the four, behind its WITH: its rows are those given or changed.
     pub(super) fn change(&mut self) -> Parsed<QueryShape<'a>> {
-        let relation = match self.cursor.keyword() {
+        let exposes = match self.cursor.keyword() {
             Some(Keyword::Insert) => self.insert()?,
             Some(Keyword::Update) => self.update()?,
             Some(Keyword::Delete) => self.delete()?,
-            Some(Keyword::Merge) => self.merge()?,
+            Some(Keyword::Merge) => Exposed::one(self.merge()?),
             _ => return self.cursor.refuse("a query is expected"),
         };
-        Ok(QueryShape { exposes: Exposed::one(relation), ..QueryShape::default() })
+        Ok(QueryShape { exposes, ..QueryShape::default() })
     }
 
     /// `INSERT INTO name [AS alias] [(columns)] [OVERRIDING ...] query|VALUES|DEFAULT VALUES [ON CONFLICT ...]
     /// [RETURNING ...]`
-    fn insert(&mut self) -> Parsed<Relation<'a>> {
+    fn insert(&mut self) -> Parsed<Exposed<'a>> {
         self.cursor.expect(Keyword::Insert)?;
         self.cursor.expect(Keyword::Into)?;
         let relation = self.qualified_name(NamePosition::Column)?;
@@ -52,15 +52,13 @@ impl<'a> Parser<'a> {
             }
             self.cursor.expect(Keyword::Value)?;
         }
-        let mut of_all_rows = false;
-        if !self.cursor.eat_all(&[Keyword::Default, Keyword::Values]) {
-            of_all_rows = self.query_body()?.exposes.may_include(relation);
-        }
+        let defaults = self.cursor.eat_all(&[Keyword::Default, Keyword::Values]);
+        let given = if defaults { Exposed::default() } else { self.query_body()?.exposes };
         if self.cursor.eat_all(&[Keyword::On, Keyword::Conflict]) {
-            self.on_conflict(Changed { relation, alias }, of_all_rows)?;
+            self.on_conflict(Changed { relation, alias }, given.may_include(relation))?;
         }
         self.returning()?;
-        Ok(relation)
+        Ok(given)
     }
 
     /// `of_all_rows`: the rows given may be all that the relation has already.
@@ -105,26 +103,26 @@ impl<'a> Parser<'a> {
     }
 
     /// `UPDATE [ONLY] name [AS alias] SET ... [FROM ...] [WHERE ...] [RETURNING ...]`
-    fn update(&mut self) -> Parsed<Relation<'a>> {
+    fn update(&mut self) -> Parsed<Exposed<'a>> {
         self.cursor.expect(Keyword::Update)?;
         let changed = self.changed_relation()?;
         self.cursor.expect(Keyword::Set)?;
         self.assignments()?;
         let from = if self.cursor.eat(Keyword::From) { self.list_of_from()? } else { FromClause::default() };
-        self.where_of_change(changed, from, Action::Update)?;
+        let changed = self.where_of_change(changed, from, Action::Update)?;
         self.returning()?;
-        Ok(changed.relation)
+        Ok(changed)
     }
 
     /// `DELETE FROM [ONLY] name [AS alias] [USING ...] [WHERE ...] [RETURNING ...]`
-    fn delete(&mut self) -> Parsed<Relation<'a>> {
+    fn delete(&mut self) -> Parsed<Exposed<'a>> {
         self.cursor.expect(Keyword::Delete)?;
         self.cursor.expect(Keyword::From)?;
         let changed = self.changed_relation()?;
         let from = if self.cursor.eat(Keyword::Using) { self.list_of_from()? } else { FromClause::default() };
-        self.where_of_change(changed, from, Action::Delete)?;
+        let changed = self.where_of_change(changed, from, Action::Delete)?;
         self.returning()?;
-        Ok(changed.relation)
+        Ok(changed)
     }
 
     /// `[ONLY] name [*] [[AS] alias]`. SET is no alias here.
@@ -196,8 +194,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// WHERE of an UPDATE or DELETE, and so how far it reaches.
-    fn where_of_change(&mut self, changed: Changed<'a>, from: FromClause<'a>, action: Action) -> Parsed<()> {
+    /// WHERE of an UPDATE or DELETE, and so how far it reaches: what it may return all rows of.
+    fn where_of_change(&mut self, changed: Changed<'a>, from: FromClause<'a>, action: Action) -> Parsed<Exposed<'a>> {
         let bounded = if !self.cursor.eat(Keyword::Where) {
             None
         } else if self.cursor.eat_all(&[Keyword::Current, Keyword::Of]) {
@@ -207,16 +205,21 @@ impl<'a> Parser<'a> {
             self.targets.push(Target { relation: changed.relation, alias: changed.alias, others: from.sources });
             let condition = self.expression().map(super::shape::Shape::into_condition);
             let target = self.targets.pop();
-            let condition = condition?;
-            Some(target.is_some_and(|target| self.excludes(&target, &condition)))
+            let mut conditions = from.conditions;
+            conditions.push(condition?);
+            Some(target.is_some_and(|target| self.excludes(&target, &from.links, &Condition::All(conditions))))
         };
         let verb = if action == Action::Delete { "deletes" } else { "updates" };
         self.changes(changed, action, verb, bounded);
-        Ok(())
+        Ok(if bounded == Some(true) { Exposed::default() } else { Exposed::one(changed.relation) })
     }
 
-    fn excludes(&mut self, target: &Target<'a>, condition: &Condition<'a>) -> bool {
-        Judge::new(target, &mut self.literals()).excludes(condition)
+    /// Whether a condition leaves rows of the target out; the links are those of what stands beside it.
+    fn excludes(&mut self, target: &Target<'a>, links: &[Link], condition: &Condition<'a>) -> bool {
+        let own = Source::whole(target.alias, Exposed::one(target.relation));
+        let mut sources: Vec<_> = target.others.iter().cloned().chain([own]).collect();
+        narrow(&mut sources, links, Some(condition), &mut self.literals());
+        sources.last().is_some_and(|own| own.narrowed != Narrowed::No)
     }
 
     /// Notes a change; `bounded` is `None` without a condition.
@@ -243,24 +246,25 @@ impl<'a> Parser<'a> {
         self.joined_item(&mut from)?;
         self.cursor.expect(Keyword::On)?;
         self.targets.push(Target { relation: changed.relation, alias: changed.alias, others: from.sources });
-        let result = self.merge_branches(changed);
+        let result = self.merge_branches(changed, &from.links, from.conditions);
         self.targets.pop();
         result?;
         self.returning()?;
         Ok(changed.relation)
     }
 
-    fn merge_branches(&mut self, changed: Changed<'a>) -> Parsed<()> {
-        let join = self.expression()?.into_condition();
-        let joined = self.targets.last().cloned().is_some_and(|target| self.excludes(&target, &join));
+    /// `joined`: the conditions of joins inside the source.
+    fn merge_branches(&mut self, changed: Changed<'a>, links: &[Link], joined: Vec<Condition<'a>>) -> Parsed<()> {
+        let mut conditions = joined;
+        conditions.push(self.expression()?.into_condition());
         while self.cursor.eat(Keyword::When) {
-            self.merge_branch(changed, joined)?;
+            self.merge_branch(changed, links, &mut conditions)?;
         }
         Ok(())
     }
 
     /// `[NOT] MATCHED [BY SOURCE|TARGET] [AND condition] THEN UPDATE SET ...|DELETE|INSERT ...|DO NOTHING`
-    fn merge_branch(&mut self, changed: Changed<'a>, joined: bool) -> Parsed<()> {
+    fn merge_branch(&mut self, changed: Changed<'a>, links: &[Link], joined: &mut Vec<Condition<'a>>) -> Parsed<()> {
         let unmatched = self.cursor.eat(Keyword::Not);
         self.cursor.expect(Keyword::Matched)?;
         let mut by_source = false;
@@ -270,11 +274,8 @@ impl<'a> Parser<'a> {
                 self.cursor.eat_word("target");
             }
         }
-        let mut bounded = joined && !(unmatched && by_source);
-        if self.cursor.eat(Keyword::And) {
-            let condition = self.expression()?.into_condition();
-            bounded |= self.targets.last().cloned().is_some_and(|target| self.excludes(&target, &condition));
-        }
+        let own = if self.cursor.eat(Keyword::And) { Some(self.expression()?.into_condition()) } else { None };
+        let bounded = self.branch_is_bounded(links, joined, own, unmatched && by_source);
         self.cursor.expect(Keyword::Then)?;
         match self.cursor.eat_any(&[Keyword::Update, Keyword::Delete, Keyword::Insert, Keyword::Do]) {
             Some(Keyword::Update) => {
@@ -293,6 +294,30 @@ impl<'a> Parser<'a> {
             _ => return self.cursor.refuse("an action is expected"),
         }
         Ok(())
+    }
+
+    /// Whether a branch of MERGE reaches some rows only: by the condition that joins and its `own` together, or, for
+    /// rows that nothing was joined to, by its own alone.
+    fn branch_is_bounded(
+        &mut self,
+        links: &[Link],
+        joined: &mut Vec<Condition<'a>>,
+        own: Option<Condition<'a>>,
+        without_partner: bool,
+    ) -> bool {
+        let Some(target) = self.targets.last().cloned() else { return false };
+        if without_partner {
+            return own.is_some_and(|own| self.excludes(&target, &[], &own));
+        }
+        let length = joined.len();
+        joined.extend(own);
+        let all = Condition::All(std::mem::take(joined));
+        let bounded = self.excludes(&target, links, &all);
+        if let Condition::All(parts) = all {
+            *joined = parts;
+        }
+        joined.truncate(length);
+        bounded
     }
 
     fn merge_insert(&mut self, changed: Changed<'a>) -> Parsed<()> {

@@ -10,16 +10,38 @@ const SYSTEM_COLUMNS: [&str; 5] = ["tableoid", "xmin", "xmax", "cmin", "cmax"];
 /// Numbers from here on are above whatever a column holds that somebody counts with.
 const LARGE: f64 = 2_147_483_647.0;
 
-/// Each source is held against each other one; with more than these, none counts as restricted.
+/// Each source is held against each other one; with more than these, no condition counts.
 const MAX_SOURCES: usize = 16;
 
-/// A relation, or what stands in its place, beside the one in question.
+/// A relation, or what stands in its place.
 #[derive(Debug, Clone)]
 pub(super) struct Source<'a> {
     /// Its alias, or its name.
     pub(super) alias: &'a str,
     /// The relations whose rows it shows all of.
     pub(super) exposes: Exposed<'a>,
+    /// How its rows are known to be few of those there are.
+    pub(super) narrowed: Narrowed,
+}
+
+/// How the rows of a source are known to be some only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Narrowed {
+    /// They are not.
+    No,
+    /// It has no others: values, a limited query.
+    Itself,
+    /// A condition of the query around it leaves some out.
+    Filtered,
+}
+
+/// Two sources, by their place, that a join without a condition that can be judged ties together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    pub(super) one: usize,
+    pub(super) two: usize,
+    /// Rows of one side without a partner stay.
+    pub(super) outer: bool,
 }
 
 /// The relation whose rows are in question.
@@ -33,35 +55,41 @@ pub(super) struct Target<'a> {
     pub(super) others: Vec<Source<'a>>,
 }
 
+impl<'a> Source<'a> {
+    /// A relation of which every row is there.
+    pub(super) fn whole(alias: &'a str, exposes: Exposed<'a>) -> Self {
+        Self { alias, exposes, narrowed: Narrowed::No }
+    }
+}
+
 /// How literals are looked at: the texts of tokens.
 pub(super) trait Literals {
     /// The text of a literal. Who asks makes the answer depend on it.
     fn text(&mut self, token: usize) -> &str;
 }
 
-/// One question about one condition.
-pub(super) struct Judge<'j, 'a> {
-    target: &'j Target<'a>,
-    literals: &'j mut dyn Literals,
-    /// Columns without a qualifier are not the target's.
-    qualified_only: bool,
+/// Whose columns a question is about.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    /// Those of an alias, and with `true` those without a qualifier.
+    Of(&'a str, bool),
+    /// Those without a qualifier, whosever they are.
+    Unqualified,
 }
 
-impl<'j, 'a> Judge<'j, 'a> {
-    /// A question about the rows of `target`. Where other relations stand beside it, a column without a
-    /// qualifier may be theirs, so it does not count.
-    pub(super) fn new(target: &'j Target<'a>, literals: &'j mut dyn Literals) -> Self {
-        Self { qualified_only: !target.others.is_empty(), target, literals }
-    }
+/// One question about one condition.
+struct Judge<'j, 'a> {
+    whose: Whose<'a>,
+    /// What the relation in question shows all rows of.
+    exposes: &'j Exposed<'a>,
+    /// What its columns may be compared with.
+    sources: &'j [Source<'a>],
+    literals: &'j mut dyn Literals,
+}
 
-    /// The same, asked from inside a subquery: only columns with the target's name before them count.
-    pub(super) const fn seen_from_inside(mut self) -> Self {
-        self.qualified_only = true;
-        self
-    }
-
+impl<'a> Judge<'_, 'a> {
     /// Whether rows of the target exist, for all we know, that do not meet the condition.
-    pub(super) fn excludes(&mut self, condition: &Condition<'a>) -> bool {
+    fn excludes(&mut self, condition: &Condition<'a>) -> bool {
         self.judge(condition, false)
     }
 
@@ -94,7 +122,7 @@ impl<'j, 'a> Judge<'j, 'a> {
             Against::Column(other) => {
                 matches!(test.kind, TestKind::Equal | TestKind::Below | TestKind::Above)
                     && test.pure
-                    && self.is_of_another(*other)
+                    && self.is_narrowed(*other)
             }
             Against::Query(query) => self.query_narrows(test.kind, query),
         }
@@ -103,22 +131,24 @@ impl<'j, 'a> Judge<'j, 'a> {
     fn query_narrows(&self, kind: TestKind, query: &QueryShape<'a>) -> bool {
         matches!(kind, TestKind::Equal | TestKind::Below | TestKind::Above | TestKind::Unlike)
             && !query.outer
-            && !query.exposes.may_include(self.target.relation)
+            && !query.exposes.meets(self.exposes)
     }
 
     fn is_of_target(&self, column: Column<'a>) -> bool {
         !SYSTEM_COLUMNS.contains(&column.name)
-            && match column.qualifier {
-                Some(qualifier) => qualifier == self.target.alias,
-                None => !self.qualified_only,
+            && match (self.whose, column.qualifier) {
+                (Whose::Of(alias, _), Some(qualifier)) => qualifier == alias,
+                (Whose::Of(_, unqualified), None) => unqualified,
+                (Whose::Unqualified, qualifier) => qualifier.is_none(),
             }
     }
 
-    /// Whether a column is surely one of another relation than the target's.
-    fn is_of_another(&self, column: Column<'a>) -> bool {
+    /// Whether a column is surely one of a relation whose own rows are some only: that a row has a partner among
+    /// all the rows of another relation leaves no row out that we know of.
+    fn is_narrowed(&self, column: Column<'a>) -> bool {
         let Some(qualifier) = column.qualifier else { return false };
-        let source = self.target.others.iter().find(|source| source.alias == qualifier);
-        source.is_some_and(|source| !source.exposes.may_include(self.target.relation))
+        let source = self.sources.iter().find(|source| source.alias == qualifier);
+        source.is_some_and(|source| source.narrowed != Narrowed::No)
     }
 
     /// Whether comparing a column with a constant leaves rows out. `id > 0` and `name LIKE '%'` do not.
@@ -207,43 +237,113 @@ fn truth_kind(kind: TestKind, against: &Against<'_>) -> TestKind {
 
 /// What a query inside a condition is, from its sources and its condition.
 pub(super) fn query_shape<'a>(
-    sources: &[Source<'a>],
+    mut sources: Vec<Source<'a>>,
+    links: &[Link],
     condition: Option<&Condition<'a>>,
     target: Option<&Target<'a>>,
     literals: &mut dyn Literals,
 ) -> QueryShape<'a> {
-    let restricted = condition.is_some_and(|condition| restricts(sources, condition, literals));
-    let exposes = if restricted {
-        Exposed::default()
-    } else {
-        sources.iter().fold(Exposed::default(), |all, source| all.and(&source.exposes))
-    };
     let correlates = match (condition, target) {
         (Some(condition), Some(target)) if !sources.iter().any(|source| source.alias == target.alias) => {
-            let seen = Target { others: sources.iter().chain(&target.others).cloned().collect(), ..target.clone() };
-            Judge::new(&seen, literals).seen_from_inside().excludes(condition)
+            correlates(&sources, condition, target, literals)
         }
         _ => false,
     };
+    narrow(&mut sources, links, condition, literals);
+    let whole = sources.iter().filter(|source| source.narrowed == Narrowed::No);
+    let exposes = whole.fold(Exposed::default(), |all, source| all.and(&source.exposes));
     let plain = condition.is_some_and(is_plain);
     QueryShape { exposes, outer: sources.is_empty(), correlates, plain }
 }
 
-/// Whether a subquery's condition leaves rows of one of its own sources out.
-fn restricts<'a>(sources: &[Source<'a>], condition: &Condition<'a>, literals: &mut dyn Literals) -> bool {
+/// Whether a subquery's condition compares a column of the target with something that leaves rows out. A partner
+/// among all the rows of another relation does: `EXISTS` is asked for those rows that have one.
+fn correlates<'a>(
+    sources: &[Source<'a>],
+    condition: &Condition<'a>,
+    target: &Target<'a>,
+    literals: &mut dyn Literals,
+) -> bool {
+    let others = sources.iter().map(|source| {
+        let itself = source.exposes.may_include(target.relation);
+        let narrowed = if itself { source.narrowed } else { source.narrowed.max(Narrowed::Itself) };
+        Source { narrowed, ..source.clone() }
+    });
+    let sources: Vec<_> = others.chain(target.others.iter().cloned()).collect();
+    let exposes = Exposed::one(target.relation);
+    let whose = Whose::Of(target.alias, false);
+    Judge { whose, exposes: &exposes, sources: &sources, literals }.excludes(condition)
+}
+
+/// Finds out of which sources a condition, and the joins, leave rows out. One that is compared with a narrowed one is
+/// narrowed by that too, so this goes on until nothing changes.
+pub(super) fn narrow<'a>(
+    sources: &mut [Source<'a>],
+    links: &[Link],
+    condition: Option<&Condition<'a>>,
+    literals: &mut dyn Literals,
+) {
     if sources.len() > MAX_SOURCES {
-        return false;
+        return;
     }
-    sources.iter().enumerate().any(|(index, source)| {
-        let relation = source.exposes.first().unwrap_or(Relation { schema: None, name: "" });
-        let mut others = sources.to_vec();
-        others.remove(index);
-        let alone = others.is_empty();
-        let target = Target { relation, alias: source.alias, others };
-        let mut judge = Judge::new(&target, literals);
-        judge.qualified_only = !alone;
-        judge.excludes(condition)
-    })
+    let alone = sources.len() == 1;
+    let mut changes = true;
+    while changes {
+        changes = false;
+        for index in 0..sources.len() {
+            let Source { alias, ref exposes, narrowed } = sources[index];
+            let whose = Whose::Of(alias, alone);
+            let excludes = |condition| Judge { whose, exposes, sources, literals }.excludes(condition);
+            if narrowed != Narrowed::Filtered && condition.is_some_and(excludes) {
+                sources[index].narrowed = Narrowed::Filtered;
+                changes = true;
+            }
+        }
+        for link in links {
+            let most = sources[link.one].narrowed.max(sources[link.two].narrowed);
+            for place in [link.one, link.two] {
+                // Rows without a partner stay, unless a condition on what they lack takes them out.
+                if sources[place].narrowed < most && (!link.outer || most == Narrowed::Filtered) {
+                    sources[place].narrowed = most;
+                    changes = true;
+                }
+            }
+        }
+    }
+    let Some(condition) = condition.filter(|_| !alone && sources.iter().any(|one| one.narrowed == Narrowed::No)) else {
+        return;
+    };
+    // Whosever the column is, its relation is narrowed, and with it all that are compared with each other.
+    let exposes = Exposed::unknown();
+    let someone = Judge { whose: Whose::Unqualified, exposes: &exposes, sources, literals }.excludes(condition);
+    if someone && are_connected(sources, links, condition) {
+        sources.iter_mut().for_each(|source| source.narrowed = Narrowed::Filtered);
+    }
+}
+
+/// Whether every source is compared with another, and all with each other by way of others.
+fn are_connected(sources: &[Source<'_>], links: &[Link], condition: &Condition<'_>) -> bool {
+    let place = |column: Column<'_>| sources.iter().position(|source| Some(source.alias) == column.qualifier);
+    let mut pairs: Vec<(usize, usize)> = links.iter().map(|link| (link.one, link.two)).collect();
+    let mut conjuncts = vec![condition];
+    while let Some(conjunct) = conjuncts.pop() {
+        match conjunct {
+            Condition::All(parts) => conjuncts.extend(parts),
+            Condition::Test(Test { column, kind: TestKind::Equal, against: Against::Column(other), .. }) => {
+                pairs.extend(place(*column).zip(place(*other)));
+            }
+            _ => {}
+        }
+    }
+    let mut reached = vec![false; sources.len()];
+    reached[0] = true;
+    for _ in 1..sources.len() {
+        for (one, two) in &pairs {
+            let either = reached[*one] || reached[*two];
+            (reached[*one], reached[*two]) = (either, either);
+        }
+    }
+    reached.into_iter().all(|is_reached| is_reached)
 }
 
 fn is_plain(condition: &Condition<'_>) -> bool {

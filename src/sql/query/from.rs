@@ -1,8 +1,10 @@
 //! FROM: relations, subqueries, functions, joins.
 
+use std::ops::Range;
+
 use super::Parser;
 use super::expression::last_two;
-use super::extent::Source;
+use super::extent::{Link, Narrowed, Source};
 use super::shape::{Condition, Exposed, QueryShape, Relation};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::keyword::Keyword;
@@ -12,15 +14,24 @@ use crate::sql::token::TokenKind;
 const JOIN_WORDS: [Keyword; 7] =
     [Keyword::Cross, Keyword::Full, Keyword::Inner, Keyword::Join, Keyword::Left, Keyword::Natural, Keyword::Right];
 
-/// A join, as far as it matters here.
+/// A join, as far as it matters here: which rows stay without a partner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Join {
-    /// With ON or USING, which leave rows out.
     Inner,
-    /// With ON or USING, which leave none of one side out.
-    Outer,
-    /// CROSS or NATURAL: without either.
-    Free,
+    /// Those on the left.
+    Left,
+    /// Those on the right, perhaps those on the left too.
+    RightOrFull,
+    /// CROSS: there are no partners.
+    Cross,
+}
+
+/// A join whose ON or USING has not been seen yet.
+struct Owed {
+    kind: Join,
+    /// The places of what stands on its left and on its right.
+    left: Range<usize>,
+    right: Range<usize>,
 }
 
 /// What FROM brings: its sources, and the conditions of its inner joins.
@@ -30,6 +41,22 @@ pub(super) struct FromClause<'a> {
     /// Relations by their alias, for row locks.
     pub(super) relations: Vec<(&'a str, Relation<'a>)>,
     pub(super) conditions: Vec<Condition<'a>>,
+    /// Its joins without such a condition.
+    pub(super) links: Vec<Link>,
+}
+
+impl FromClause<'_> {
+    /// Ties what stands on the two sides of a join together. With a cross join on its left nobody knows to which of
+    /// the sources there.
+    fn link(&mut self, owed: &Owed, crossed: bool) {
+        if crossed && owed.left.len() > 1 {
+            return;
+        }
+        let outer = owed.kind != Join::Inner;
+        for one in owed.left.clone() {
+            self.links.extend(owed.right.clone().map(|two| Link { one, two, outer }));
+        }
+    }
 }
 
 /// What stands between parentheses in FROM.
@@ -48,61 +75,84 @@ impl<'a> Parser<'a> {
 
     /// One item with the joins behind it.
     pub(super) fn joined_item(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
+        let first = (from.sources.len(), from.conditions.len());
         self.item_of_from(from)?;
-        self.joins(from)
+        self.joins(from, first)
     }
 
-    /// The joins behind an item. Each join but a cross or natural one is owed its ON or USING, here or further on:
-    /// `a JOIN b JOIN c ON ... ON ...`. Which join an ON belongs to makes no difference otherwise.
-    fn joins(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
-        let mut owed: usize = 0;
-        let mut inner = true;
+    /// The joins behind an item, whose sources and conditions begin at `first`. Each join but a cross or natural one is
+    /// owed its ON or USING, here or further on: `a JOIN b JOIN c ON ... ON ...`.
+    fn joins(&mut self, from: &mut FromClause<'a>, first: (usize, usize)) -> Parsed<()> {
+        let (first_source, first_condition) = first;
+        let mut owed: Vec<Owed> = Vec::new();
+        let mut crossed = false;
         loop {
             if self.cursor.at_any(&JOIN_WORDS) {
-                let kind = self.join_kind()?;
-                owed += usize::from(matches!(kind, Join::Inner | Join::Outer));
-                inner = kind != Join::Outer;
+                let (kind, natural) = self.join_kind()?;
+                let (middle, before) = (from.sources.len(), from.conditions.len());
                 self.item_of_from(from)?;
-            } else if owed > 0 && self.cursor.eat(Keyword::On) {
-                owed -= 1;
-                let condition = self.expression()?.into_condition();
-                if inner {
-                    from.conditions.push(condition);
+                // A condition on the side whose rows may be missing leaves none of the other side's out.
+                match kind {
+                    Join::Left => from.conditions.truncate(before),
+                    Join::RightOrFull => from.conditions.truncate(first_condition),
+                    Join::Inner | Join::Cross => {}
                 }
-            } else if owed > 0 && self.cursor.eat(Keyword::Using) {
-                owed -= 1;
-                self.found.operator("=");
-                self.name_list(NamePosition::Column)?;
-                if self.cursor.eat(Keyword::As) {
-                    self.cursor.name(NamePosition::Column)?;
+                let join = Owed { kind, left: first_source..middle, right: middle..from.sources.len() };
+                match kind {
+                    Join::Cross => crossed = true,
+                    _ if natural => from.link(&join, crossed),
+                    _ => owed.push(join),
                 }
-            } else if owed > 0 {
-                return self.cursor.refuse("ON or USING is expected");
-            } else {
+            } else if let Some(join) = owed.pop_if(|_| self.cursor.at_any(&[Keyword::On, Keyword::Using])) {
+                let inner = join.kind == Join::Inner && owed.iter().all(|around| around.kind == Join::Inner);
+                if self.cursor.eat(Keyword::On) {
+                    let condition = self.expression()?.into_condition();
+                    if inner {
+                        from.conditions.push(condition);
+                    } else {
+                        from.link(&join, crossed);
+                    }
+                } else {
+                    self.columns_of_using()?;
+                    from.link(&join, crossed);
+                }
+            } else if owed.is_empty() {
                 return Ok(());
+            } else {
+                return self.cursor.refuse("ON or USING is expected");
             }
         }
     }
 
-    /// `[NATURAL] [INNER|LEFT|RIGHT|FULL [OUTER]|CROSS] JOIN`
-    fn join_kind(&mut self) -> Parsed<Join> {
+    /// `USING (columns) [AS alias]`
+    fn columns_of_using(&mut self) -> Parsed<()> {
+        self.cursor.expect(Keyword::Using)?;
+        self.found.operator("=");
+        self.name_list(NamePosition::Column)?;
+        if self.cursor.eat(Keyword::As) {
+            self.cursor.name(NamePosition::Column)?;
+        }
+        Ok(())
+    }
+
+    /// `[NATURAL] [INNER|LEFT|RIGHT|FULL [OUTER]|CROSS] JOIN`, and whether it is a natural one.
+    fn join_kind(&mut self) -> Parsed<(Join, bool)> {
         if self.cursor.eat(Keyword::Cross) {
             self.cursor.expect(Keyword::Join)?;
-            return Ok(Join::Free);
+            return Ok((Join::Cross, false));
         }
         let natural = self.cursor.eat(Keyword::Natural);
-        let outer = self.cursor.eat_any(&[Keyword::Left, Keyword::Right, Keyword::Full]).is_some();
-        if outer {
-            self.cursor.eat(Keyword::Outer);
-        } else {
-            self.cursor.eat(Keyword::Inner);
-        }
+        let kind = match self.cursor.eat_any(&[Keyword::Left, Keyword::Right, Keyword::Full]) {
+            Some(Keyword::Left) => Join::Left,
+            Some(_) => Join::RightOrFull,
+            None => Join::Inner,
+        };
+        self.cursor.eat(if kind == Join::Inner { Keyword::Inner } else { Keyword::Outer });
         self.cursor.expect(Keyword::Join)?;
         if natural {
             self.found.operator("=");
-            return Ok(Join::Free);
         }
-        Ok(if outer { Join::Outer } else { Join::Inner })
+        Ok((kind, natural))
     }
 
     /// One item without joins.
@@ -113,7 +163,7 @@ impl<'a> Parser<'a> {
             return match self.grouped(from)? {
                 Grouped::Query(query) => {
                     let alias = self.alias()?.unwrap_or("");
-                    from.sources.push(Source { alias, exposes: self.exposed_by(query, seen) });
+                    from.sources.push(self.source_of_query(alias, query, seen));
                     Ok(())
                 }
                 // Only `(a JOIN b) AS x` may follow; its alias hides those inside.
@@ -127,7 +177,15 @@ impl<'a> Parser<'a> {
             let own = |qualifier: &Option<&str>| from.sources.iter().any(|source| Some(source.alias) == *qualifier);
             let outer = !self.columns.iter().skip(seen).all(own);
             let query = QueryShape { outer, ..QueryShape::default() };
-            from.sources.push(Source { alias, exposes: self.exposed_by(query, seen) });
+            let two = from.sources.len();
+            for (one, source) in from.sources.iter().enumerate() {
+                if self.columns.iter().skip(seen).any(|qualifier| *qualifier == Some(source.alias)) {
+                    from.links.push(Link { one, two, outer: false });
+                }
+            }
+            let exposes = self.exposed_by(query, seen);
+            let narrowed = if self.columns.len() > seen { Narrowed::No } else { Narrowed::Itself };
+            from.sources.push(Source { alias, exposes, narrowed });
             return Ok(());
         }
         self.relation_item(from)
@@ -140,11 +198,21 @@ impl<'a> Parser<'a> {
         if returns_the_target { Exposed::unknown() } else { query.exposes }
     }
 
+    /// A query in FROM. One whose rows come from no relation is few rows itself, unless they come from the columns of
+    /// what stands beside it.
+    fn source_of_query(&self, alias: &'a str, query: QueryShape<'a>, seen: usize) -> Source<'a> {
+        let lateral = query.outer && self.columns.len() > seen;
+        let exposes = self.exposed_by(query, seen);
+        let narrowed = if exposes.is_nothing() && !lateral { Narrowed::Itself } else { Narrowed::No };
+        Source { alias, exposes, narrowed }
+    }
+
     /// `(SELECT ...)`, `(a JOIN b ON ...)`, however many parentheses.
     fn grouped(&mut self, from: &mut FromClause<'a>) -> Parsed<Grouped<'a>> {
         self.nested(|parser| {
             parser.cursor.open()?;
             let seen = parser.columns.len();
+            let first = (from.sources.len(), from.conditions.len());
             let result = if parser.at_query() {
                 Grouped::Query(parser.query_body()?)
             } else if parser.cursor.at_kind(TokenKind::OpenParen) {
@@ -155,13 +223,13 @@ impl<'a> Parser<'a> {
                     Grouped::Query(query) if parser.cursor.at_kind(TokenKind::CloseParen) => Grouped::Query(query),
                     Grouped::Query(query) => {
                         let alias = parser.alias()?.unwrap_or("");
-                        from.sources.push(Source { alias, exposes: parser.exposed_by(query, seen) });
-                        parser.joins(from)?;
+                        from.sources.push(parser.source_of_query(alias, query, seen));
+                        parser.joins(from, first)?;
                         Grouped::Joined
                     }
                     Grouped::Joined => {
                         parser.alias()?;
-                        parser.joins(from)?;
+                        parser.joins(from, first)?;
                         Grouped::Joined
                     }
                 }
@@ -315,7 +383,8 @@ impl<'a> Parser<'a> {
         if !common {
             from.relations.push((alias, relation));
         }
-        from.sources.push(Source { alias, exposes });
+        let narrowed = if exposes.is_nothing() { Narrowed::Itself } else { Narrowed::No };
+        from.sources.push(Source { alias, exposes, narrowed });
         Ok(())
     }
 

@@ -160,13 +160,13 @@ impl<'a> Parser<'a> {
     }
 
     fn finish_select(&mut self, from: FromClause<'a>) -> Operand<'a> {
-        let FromClause { sources, relations, conditions } = from;
+        let FromClause { sources, relations, conditions, links } = from;
         if !self.judges {
             return Operand { shape: QueryShape::default(), relations };
         }
         let condition = (!conditions.is_empty()).then_some(Condition::All(conditions));
         let target = self.targets.last().cloned();
-        let shape = query_shape(&sources, condition.as_ref(), target.as_ref(), &mut self.literals());
+        let shape = query_shape(sources, &links, condition.as_ref(), target.as_ref(), &mut self.literals());
         Operand { shape, relations }
     }
 

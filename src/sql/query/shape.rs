@@ -76,9 +76,14 @@ impl<'a> Exposed<'a> {
         self.others || self.relations.iter().any(|one| one.may_be(relation))
     }
 
-    /// The first of them.
-    pub(in crate::sql) fn first(&self) -> Option<Relation<'a>> {
-        self.relations.first().copied()
+    /// Whether a relation may be among both these and those.
+    pub(in crate::sql) fn meets(&self, other: &Self) -> bool {
+        self.others || other.relations.iter().any(|relation| self.may_include(*relation)) || other.others
+    }
+
+    /// Whether there is none.
+    pub(in crate::sql) fn is_nothing(&self) -> bool {
+        self.relations.is_empty() && !self.others
     }
 }
 

@@ -46,7 +46,7 @@ impl<'a> Parser<'a> {
         }
         let recursive = self.cursor.eat(Keyword::Recursive);
         let first_read = self.found.reads.len();
-        self.list(Self::common_table_expression)?;
+        self.list(|parser| parser.common_table_expression(recursive))?;
         if recursive {
             self.take_out_recursive_reads(first_read, outside);
         }
@@ -67,7 +67,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `name [(columns)] AS [[NOT] MATERIALIZED] (query) [SEARCH ...] [CYCLE ...]`
-    fn common_table_expression(&mut self) -> Parsed<()> {
+    fn common_table_expression(&mut self, recursive: bool) -> Parsed<()> {
         let name = self.cursor.name(NamePosition::Column)?;
         if self.cursor.at_kind(TokenKind::OpenParen) {
             self.name_list(NamePosition::Column)?;
@@ -79,7 +79,13 @@ impl<'a> Parser<'a> {
             self.cursor.eat(Keyword::Materialized);
         }
         let seen = self.columns.len();
+        let outside = self.common.names.len();
+        if recursive {
+            // Its own rows are those that its other parts begin with, and what they lead to.
+            self.common.enter(name, Exposed::default());
+        }
         let query = self.nested(|parser| parser.parenthesized(Self::statement_in_with))?;
+        self.common.leave(outside);
         let exposes = self.exposed_by(query, seen);
         self.search_clause()?;
         self.cycle_clause()?;
