@@ -84,6 +84,30 @@ fn cast(written: &str) -> Statement {
     Statement { types: vec![name(written)], ..blank() }
 }
 
+/// Connection strings of subscriptions wait to be read; where there is none, pg_dump and `\dRs+` need not.
+#[test]
+fn a_subscription_anywhere_on_the_server_is_seen() {
+    let mut options = support::postgres_options();
+    options.settings.push(("wal_level".to_owned(), "logical".to_owned()));
+    let postgres = support::start_postgres(&options);
+    for database in ["shop", "other"] {
+        postgres.sql("postgres", &format!("create database {database}")).unwrap();
+    }
+    postgres.sql("shop", "create view v_sub as select * from pg_subscription; create role nobody login").unwrap();
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").port(postgres.port()).user("nobody");
+    let catalog = Catalog::new(SideConnection::plain(config));
+    let runtime = runtime();
+    let without = runtime.block_on(catalog.refresh("shop")).unwrap();
+    assert!(without.without_subscriptions);
+    runs(&on(Action::Read, "v_sub"), &without, &[]);
+    let subscribe = "create subscription s connection 'password=x' publication p with (connect = false)";
+    postgres.sql("other", subscribe).unwrap();
+    let with = runtime.block_on(catalog.refresh("shop")).unwrap();
+    assert!(!with.without_subscriptions);
+    runs(&on(Action::Read, "v_sub"), &with, &["host pg_catalog.pg_subscription"]);
+}
+
 /// What the statement does beyond its own effects, as text.
 fn beyond(statement: &Statement, facts: &Facts, names: &NameContext) -> BTreeSet<String> {
     let own = statement.effects.iter().map(|effect| effect.action).collect::<BTreeSet<_>>();

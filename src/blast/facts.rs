@@ -39,6 +39,8 @@ pub struct Facts {
     pub assignment_code: Vec<CodeUse>,
     /// What every definition (`CREATE`, `ALTER`, `DROP`, `GRANT`, ...) runs: event triggers.
     pub event_triggers: Vec<CodeUse>,
+    /// Whether the server is known to have no subscriptions, in any database, and so no connection strings of any.
+    pub without_subscriptions: bool,
     /// All schemas, those of sessions left out.
     pub schemas: HashSet<String>,
     /// The search path that a role gets at login where the role has none of its own.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::facts::{CodeUse, Events, Facts, ReferentialAction, Relation, RelationKind};
 use super::names::{Found, Names};
 use crate::sql::functions::{builtin, keyword_call};
+use crate::sql::system::{SUBSCRIPTIONS, secret};
 use crate::sql::{
     Action, Certainty, Effect, Extent, FunctionUse, Name, Notation, Object, ObjectKind, SessionChange, Statement,
 };
@@ -28,16 +29,6 @@ const MAKES_VALUES_OF_TYPES: [&str; 5] = [
     "jsonb_populate_record",
     "jsonb_populate_recordset",
     "jsonb_populate_record_valid",
-];
-
-/// Relations of the server that show what nobody should see by chance, and why.
-const RESTRICTED: [(&str, &str); 6] = [
-    ("pg_authid", "shows the password hashes of roles"),
-    ("pg_shadow", "shows the password hashes of roles"),
-    ("pg_user_mapping", "shows passwords for foreign servers"),
-    ("pg_hba_file_rules", "shows who may log in from where"),
-    ("pg_ident_file_mappings", "shows who may log in as whom"),
-    ("pg_file_settings", "shows the server's configuration files"),
 ];
 
 /// Where names without a schema are looked for.
@@ -243,7 +234,7 @@ impl<'a> Resolver<'a> {
 
     fn statement(&mut self, statement: &Statement) {
         for effect in &statement.effects {
-            if !Self::is_answered_below(effect, statement) {
+            if !Self::is_answered_below(effect, statement) && !self.tells_nothing(effect) {
                 self.effect(effect);
             }
         }
@@ -436,7 +427,7 @@ impl<'a> Resolver<'a> {
 
     fn read(&mut self, step: &Step<'a>) {
         let relation = step.relation;
-        self.restricted(relation, step.certainty);
+        self.restricted(relation, true, step.certainty);
         self.foreign(relation, step.certainty);
         // What a materialized view runs, it runs when it is refreshed.
         if relation.kind == RelationKind::MaterializedView {
@@ -446,6 +437,7 @@ impl<'a> Resolver<'a> {
             self.run(code, Certainty::Possible, || format!("reading {} runs", name_of(relation)));
         }
         for base in self.relations(&relation.reads) {
+            self.restricted(base, false, step.certainty);
             self.also(base, Action::Read, step.extent, step.certainty);
         }
         self.policies(relation);
@@ -454,15 +446,29 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn restricted(&mut self, relation: &Relation, certainty: Certainty) {
-        if !relation.system || relation.schema != "pg_catalog" {
+    /// Notes that a relation is read whose rows are secrets. Of one with a single secret column the text has told
+    /// whether that column is read; behind a view, or for somebody who is to act on a definition, that is not known.
+    fn restricted(&mut self, relation: &Relation, named: bool, certainty: Certainty) {
+        if !relation.system {
             return;
         }
-        if let Some((name, why)) = RESTRICTED.iter().find(|(name, _)| *name == relation.name) {
-            let object = Object::in_schema(ObjectKind::System, "pg_catalog", *name);
-            self.add(Effect { certainty, ..Effect::new(Action::Host, object) });
-            self.reason(|| format!("{name} {why}"));
+        let Some(secret) = secret(Some(&relation.schema), &relation.name) else { return };
+        let object = Object::in_schema(ObjectKind::System, &relation.schema, secret.name);
+        let effect = Effect { certainty, ..Effect::new(Action::Host, object) };
+        if named && !secret.is_whole() || self.tells_nothing(&effect) {
+            return;
         }
+        self.add(effect);
+        self.reason(|| format!("{} holds {}", secret.name, secret.what));
+    }
+
+    /// Whether an effect is a read of connection strings where there are none.
+    fn tells_nothing(&self, effect: &Effect) -> bool {
+        effect.action == Action::Host
+            && effect.object.kind == ObjectKind::System
+            && effect.object.name == SUBSCRIPTIONS
+            && self.facts.without_subscriptions
+            && !self.context.pending_definitions
     }
 
     fn foreign(&mut self, relation: &Relation, certainty: Certainty) {
@@ -512,6 +518,7 @@ impl<'a> Resolver<'a> {
     /// What the conditions of row security read.
     fn policies(&mut self, relation: &'a Relation) {
         for read in self.relations(&relation.also_reads) {
+            self.restricted(read, false, Certainty::Possible);
             self.also(read, Action::Read, Extent::Inapplicable, Certainty::Possible);
         }
     }

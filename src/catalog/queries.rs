@@ -42,6 +42,7 @@ rows(oid, xmin) as (
   union all select inhrelid, xmin from pg_inherits
   union all select setrole, xmin from pg_db_role_setting
   union all select objid, xmin from pg_depend where refclassid = 3079
+  union all select subdbid, '0'::xid from pg_subscription
   union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
             where c.oid >= 16384 and c.relkind = 'c' and a.attnum > 0)
 select count(*) || '.' || coalesce(sum(hashint8extended((oid::bigint << 32) | xmin::text::bigint, 0)), 0)
@@ -210,3 +211,6 @@ pub(super) const INHERITANCE: &str = "select inhparent, inhrelid from pg_inherit
 
 /// Event triggers.
 pub(super) const EVENT_TRIGGERS: &str = "select evtfoid from pg_event_trigger where evtenabled <> 'D'";
+
+/// Whether there are no subscriptions. Their names may be read by everybody.
+pub(super) const WITHOUT_SUBSCRIPTIONS: &str = "select not exists (select subname from pg_subscription)";

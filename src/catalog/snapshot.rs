@@ -53,6 +53,7 @@ pub(super) fn batch() -> String {
         queries::EXPRESSIONS,
         queries::INHERITANCE,
         queries::EVENT_TRIGGERS,
+        queries::WITHOUT_SUBSCRIPTIONS,
         "commit",
     ];
     queries.join(";")
@@ -253,6 +254,7 @@ pub(super) fn facts(
         let code = assembly.code(line.number(0)?);
         assembly.facts.event_triggers.push(code);
     }
+    assembly.facts.without_subscriptions = answers.line()?.truth(0)?;
     Ok((assembly.finish(), fingerprint))
 }
 

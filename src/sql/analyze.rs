@@ -3,7 +3,7 @@
 use super::cursor::{Cursor, Refusal, Words};
 use super::effect::{Action, Effect, Extent, Object, ObjectKind};
 use super::findings::Findings;
-use super::idioms::hides_user_mapping_options;
+use super::idioms::hidden_secrets;
 use super::lexer::lex;
 use super::limits::Limits;
 use super::query::Parser;
@@ -109,7 +109,7 @@ fn analyze_statement(tokens: StatementTokens<'_>, words: &Words<'_>) -> Statemen
         Ok(command) => command,
         Err(refusal) => return refused(tokens, words, refusal),
     };
-    parser.found.hides_user_mapping_options = hides_user_mapping_options(&tokens);
+    parser.found.hidden = hidden_secrets(&tokens, &parser.found.reads);
     into_statement(tokens.span(), command, parser.found)
 }
 

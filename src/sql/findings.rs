@@ -69,8 +69,8 @@ pub(super) struct Findings {
     pub(super) reasons: Distinct<String>,
     /// A literal's value decided something.
     pub(super) depends_on_literals: bool,
-    /// What is read of `pg_user_mappings` is not its options.
-    pub(super) hides_user_mapping_options: bool,
+    /// Relations with a secret column that are read, but not that column.
+    pub(super) hidden: Vec<&'static str>,
 }
 
 impl Findings {

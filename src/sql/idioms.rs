@@ -1,14 +1,13 @@
 //! Forms that clients write whose meaning only the whole statement tells.
 
 use super::split::StatementTokens;
+use super::statement::Name;
+use super::system::{Secret, secret};
 use super::token::TokenKind;
 
 /// Settings that may be named by a condition: pg_dump does it so that servers without the setting set nothing.
 /// Whether it has been set is then not known, so none may stand here that later statements are understood by.
 const NAMED_BY_CONDITION: [&str; 1] = ["restrict_nonsystem_relation_kind"];
-
-/// The columns of `pg_user_mappings` but for `umoptions`.
-const WITHOUT_OPTIONS: [&str; 5] = ["umid", "srvid", "srvname", "umuser", "usename"];
 
 /// The setting of `SELECT set_config(name, 'value', false) FROM pg_settings WHERE name = 'setting'`.
 pub(super) fn setting_named_by_condition<'a>(tokens: &StatementTokens<'a>) -> Option<&'a str> {
@@ -48,15 +47,30 @@ pub(super) fn setting_named_by_condition<'a>(tokens: &StatementTokens<'a>) -> Op
     (form.next().is_none() && NAMED_BY_CONDITION.contains(&last)).then_some(last)
 }
 
-/// Whether a statement that reads `pg_user_mappings` shows no more than who is mapped where, as `\deu` does: it is a
-/// SELECT, and wherever the view or a name that it is given occurs, a column other than `umoptions` follows.
-pub(super) fn hides_user_mapping_options(tokens: &StatementTokens<'_>) -> bool {
-    const VIEW: &str = "pg_user_mappings";
+/// Of the relations read, those with a secret column of which a statement shows only others.
+pub(super) fn hidden_secrets(tokens: &StatementTokens<'_>, reads: &[Name]) -> Vec<&'static str> {
+    let mut hidden = Vec::new();
+    for read in reads {
+        let Some(Secret { name, column: Some((column, others)), .. }) = secret(read.schema.as_deref(), &read.name)
+        else {
+            continue;
+        };
+        if !hidden.contains(name) && hides(tokens, name, column, others) {
+            hidden.push(*name);
+        }
+    }
+    hidden
+}
+
+/// Whether a statement that reads `relation` shows no more than the other columns, as `\deu` and `\dRs` do: it is a
+/// SELECT without the name of the secret column, and wherever the relation or a name that it is given occurs, one of
+/// the others follows.
+fn hides(tokens: &StatementTokens<'_>, relation: &str, secret: &str, others: &[&str]) -> bool {
     if tokens.word(0) != Some("select") {
         return false;
     }
     let len = tokens.tokens().len();
-    let mut names = vec![VIEW];
+    let mut names = vec![relation];
     let mut definitions = Vec::new();
     let mut depth = 0_usize;
     for index in 0..len {
@@ -65,7 +79,7 @@ pub(super) fn hides_user_mapping_options(tokens: &StatementTokens<'_>) -> bool {
             Some(TokenKind::CloseParen) => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if tokens.name(index) != Some(VIEW) || !is_from_item(tokens, index) {
+        if tokens.name(index) != Some(relation) || !is_from_item(tokens, index) {
             continue;
         }
         // A join in parentheses may have a name of its own.
@@ -84,10 +98,11 @@ pub(super) fn hides_user_mapping_options(tokens: &StatementTokens<'_>) -> bool {
         }
     }
     (0..len).all(|index| match tokens.name(index) {
-        Some("umoptions" | "table") => false,
+        Some("table") => false,
+        Some(name) if name == secret => false,
         Some(name) if names.contains(&name) && !definitions.contains(&index) => {
             tokens.kind(index + 1) == Some(TokenKind::Dot)
-                && tokens.name(index + 2).is_some_and(|column| WITHOUT_OPTIONS.contains(&column))
+                && tokens.name(index + 2).is_some_and(|column| others.contains(&column))
         }
         Some(_) => true,
         // Every column: `count(*)` is none.
@@ -171,6 +186,10 @@ mod tests {
             "SELECT um.srvname AS \"Server\", um.usename AS \"User name\" FROM pg_catalog.pg_user_mappings um ORDER BY 1, 2",
             "SELECT srvname, count(*) FROM pg_user_mappings GROUP BY srvname",
             "SELECT s.srvname FROM pg_foreign_server s JOIN pg_user_mappings AS m ON m.srvid = s.oid WHERE m.usename = 'x'",
+            "SELECT subname, pg_catalog.pg_get_userbyid(subowner), subenabled FROM pg_catalog.pg_subscription ORDER BY 1",
+            "SELECT count(*) FROM pg_subscription sub WHERE sub.subdbid = 5",
+            "SELECT s.subname, u.srvname FROM pg_subscription s JOIN pg_user_mappings u ON u.usename = s.subname",
+            "SELECT relname, relsize FROM public.pg_subscription",
         ] {
             assert!(passes(sql), "{sql}");
         }
@@ -198,6 +217,24 @@ mod tests {
             "SELECT count(m.*) FROM pg_user_mappings m",
             "SELECT j FROM (pg_user_mappings m CROSS JOIN pg_class c) AS j",
             "SELECT s FROM (SELECT umid FROM pg_user_mappings) AS s",
+            "SELECT subconninfo FROM pg_subscription",
+            "SELECT SUBCONNINFO FROM pg_catalog.pg_subscription s",
+            "SELECT U&\"subconnin\\0066o\" FROM pg_subscription",
+            "SELECT length(s.subconninfo) FROM pg_subscription s",
+            "SELECT subname FROM pg_subscription WHERE subconninfo LIKE '%a%'",
+            "SELECT * FROM pg_subscription",
+            "SELECT s FROM pg_subscription s",
+            "SELECT a.b FROM pg_subscription a(b)",
+            "SELECT s.subname FROM pg_subscription s, (SELECT * FROM pg_user_mappings) u",
+            "SELECT s.subname, u.umoptions FROM pg_subscription s JOIN pg_user_mappings u ON true",
+            "SELECT s.subname, u FROM pg_subscription s JOIN pg_user_mappings u ON true",
+            "TABLE pg_subscription",
+            "COPY pg_subscription TO STDOUT",
+            "SELECT chunk_data FROM pg_toast.pg_toast_6100",
+            "SELECT chunk_data FROM pg_toast.pg_toast_1260",
+            "SELECT umoptions FROM pg_user_mapping",
+            "SELECT data FROM pg_largeobject",
+            "SELECT stavalues1 FROM pg_statistic",
         ] {
             assert!(!passes(sql), "{sql}");
         }

@@ -41,7 +41,7 @@ pub mod setting;
 pub mod settings;
 pub mod split;
 pub mod statement;
-mod system;
+pub mod system;
 pub mod token;
 mod utility;
 
