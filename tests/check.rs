@@ -124,6 +124,40 @@ fn what_statements_set_changes_how_the_next_are_read() {
 }
 
 #[test]
+fn a_statement_that_cannot_be_read_hides_none_behind_it() {
+    let file = script(
+        "SELECT 1;\n  SELECT E'\\u12', \"é\";\nDROP TABLE orders;\n-- c\nSELECT 2, 'x ; y\n  ;  \nTRUNCATE\n users;\n",
+    );
+    let output = check(&["--format", "json", "-f", file.path().to_str().unwrap()], None);
+    assert_eq!(output.status.code(), Some(4));
+    let document = json(&output);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let found: Vec<_> = document["statements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            let action = text(&one["actions"][0]["action"]);
+            (one["line"].as_u64().unwrap(), one["column"].as_u64().unwrap(), action, text(&one["verdict"]))
+        })
+        .collect();
+    let expected = [
+        (1, 1, "", "pass"),
+        (2, 3, "unknown", "hold"),
+        (3, 1, "drop", "hold"),
+        (4, 1, "unknown", "hold"),
+        (7, 1, "truncate", "hold"),
+    ];
+    assert_eq!(found, expected.map(|(line, column, action, verdict)| (line, column, action.into(), verdict.into())));
+    let reason = |index: usize| text(&document["statements"][index]["reasons"][0]);
+    assert_eq!(reason(1), "cannot be read: invalid escape in a string or identifier at line 2, column 10");
+    assert_eq!(reason(3), "cannot be read: unterminated quoted string at line 5, column 11");
+    assert_eq!(document["statements"][3]["sql"], "-- c\nSELECT 2, 'x ; y\n  ;");
+    // Nothing but reads around it: it waits all the same.
+    assert_eq!(check(&[], Some("SELECT 1;\nSELECT 'x;\nSELECT 2;\n")).status.code(), Some(4));
+}
+
+#[test]
 fn pipelines_get_annotations_and_sarif() {
     let file = script("SELECT 1;\nALTER TABLE t\n  DROP COLUMN a;\n");
     let path = file.path().to_str().unwrap();

@@ -20,6 +20,13 @@ const WHOLE_LINE: [&str; 4] = ["!", "copy", "h", "help"];
 /// psql's commands that bring other statements, which are not looked at.
 const BRINGING: [&str; 5] = ["i", "include", "ir", "include_relative", "gexec"];
 
+/// How many bytes of a script are read again behind quotes that have no end. Each such quote is looked for to the end
+/// of the script, so without a bound a script of nothing else would take quadratic time.
+const AGAIN_BYTES_MAX: usize = 1 << 26;
+
+/// The same as a number of scripts, where a script is long.
+const AGAIN_SCRIPTS_MAX: usize = 4;
+
 /// What psql would send, or what is to be said about what it would not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
@@ -30,7 +37,8 @@ pub enum Piece {
         /// Its text: as many bytes as the range, psql's commands blanked out.
         text: Vec<u8>,
     },
-    /// From here to the end it cannot be told where statements end.
+    /// It cannot be told where the statement here ends. The next piece begins behind the next semicolon that ends a
+    /// line, which is where people end statements; if there is none, this is the rest of the script.
     Unreadable {
         /// Where it stands.
         range: Range<usize>,
@@ -68,6 +76,8 @@ pub struct Pieces<'a> {
     /// What stands within the statement at hand, and comes behind it.
     within: Vec<Piece>,
     finished: bool,
+    /// How many bytes may still be read more than once.
+    again: usize,
 }
 
 impl<'a> Pieces<'a> {
@@ -91,6 +101,7 @@ impl<'a> Pieces<'a> {
             pending: VecDeque::new(),
             within: Vec::new(),
             finished: false,
+            again: source.len().saturating_mul(AGAIN_SCRIPTS_MAX).max(AGAIN_BYTES_MAX),
         })
     }
 
@@ -120,13 +131,25 @@ impl<'a> Pieces<'a> {
                         return Some(self.statement());
                     }
                 }
-                Stop::Refused(why) => {
-                    self.finished = true;
-                    self.pending.extend(self.within.drain(..));
-                    return Some(Piece::Unreadable { range: self.reader.range().start..self.source.len(), why });
-                }
+                Stop::Refused(why) => return Some(self.unreadable(why)),
             }
         }
+    }
+
+    /// The statement that cannot be read, up to where the next one begins for all we can tell.
+    fn unreadable(&mut self, why: Refused) -> Piece {
+        let start = self.reader.range().start;
+        // A quote without its end has been looked for up to the end of the script; what is too long is one literal.
+        let from = if why.is_too_long() { self.reader.at() } else { why.at() };
+        let spent = if why.is_unterminated() { self.source.len() - from } else { 0 };
+        let end = line_ending_semicolon(self.source, from).filter(|_| spent <= self.again);
+        self.again = self.again.saturating_sub(spent);
+        self.finished = end.is_none();
+        let end = end.unwrap_or(self.source.len());
+        self.blanks.clear();
+        self.pending.extend(self.within.drain(..));
+        self.reader.resume(end, self.settings);
+        Piece::Unreadable { range: start..end, why }
     }
 
     /// The statement that ends here; the next one begins here.
@@ -225,6 +248,25 @@ fn copies_from_client(tokens: &StatementTokens<'_>) -> bool {
             }
             depth == 0 && (tokens.words_at(index, &["from", "stdin"]) || tokens.words_at(index, &["from", "stdout"]))
         })
+}
+
+/// One past the next semicolon behind which the line has nothing more than white space.
+fn line_ending_semicolon(text: &[u8], from: usize) -> Option<usize> {
+    let rest = text.get(from..)?;
+    let mut semicolon = None;
+    for (index, byte) in rest.iter().enumerate() {
+        match byte {
+            b';' => semicolon = Some(from + index + 1),
+            b'\n' => {
+                if semicolon.is_some() {
+                    return semicolon;
+                }
+            }
+            byte if byte.is_ascii_whitespace() => {}
+            _ => semicolon = None,
+        }
+    }
+    semicolon
 }
 
 /// The next line feed, or the end of the text.
@@ -354,8 +396,38 @@ mod tests {
             ["select 1;", "unreadable \" select 'x; drop table t;\""]
         );
         assert_eq!(pieces("select (1; drop table t;"), ["unreadable \"select (1; drop table t;\""]);
+        assert_eq!(
+            pieces("select E'\\xZZ\\u12', ';\n', 'a' as \"\"; -- c\n, 1 ;  \r\nselect 2;\n\\q\n"),
+            [
+                "unreadable \"select E'\\\\xZZ\\\\u12', ';\"",
+                "unreadable \"\\n', 'a' as \\\"\\\"; -- c\\n, 1 ;\"",
+                "select 2;",
+                "\\q"
+            ]
+        );
+        assert_eq!(
+            pieces("select \"\";\nselect 1;\nselect 'x;\nselect 2;\nselect $$;\n"),
+            [
+                "unreadable \"select \\\"\\\";\"",
+                "select 1;",
+                "unreadable \"\\nselect 'x;\"",
+                "select 2;",
+                "unreadable \"\\nselect $$;\""
+            ]
+        );
+        assert_eq!(
+            pieces("select (1;\n\\i x\nselect 2);"),
+            ["unreadable \"select (1;\"", "\\i!", "unreadable \"\\nselect 2);\""]
+        );
         assert_eq!(pieces(""), Vec::<String>::new());
         assert_eq!(pieces("-- nothing\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn scripts_of_nothing_but_open_quotes_take_bounded_time() {
+        let script: String = (0..70_000).map(|number| format!("$a{number}$;\n")).collect();
+        let last = pieces(&script).pop().expect("something");
+        assert!(last.len() > script.len() / 2, "{}", last.len());
     }
 
     #[test]

@@ -43,6 +43,44 @@ pub enum Refused {
     Split(#[from] SplitError),
 }
 
+impl Refused {
+    /// The byte of the source where it shows.
+    #[must_use]
+    pub const fn at(&self) -> usize {
+        match self {
+            Self::Lexed(error) => error.at,
+            Self::Split(error) => error.at,
+        }
+    }
+
+    /// What is wrong, without the place.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Lexed(error) => error.reason.to_string(),
+            Self::Split(error) => error.reason.to_string(),
+        }
+    }
+
+    pub(super) fn is_too_long(&self) -> bool {
+        matches!(self, Self::Lexed(error) if error.reason == LexErrorReason::TooLong)
+    }
+
+    /// Whether the end of something was looked for up to the end of the source.
+    pub(super) fn is_unterminated(&self) -> bool {
+        matches!(
+            self,
+            Self::Lexed(LexError {
+                reason: LexErrorReason::UnterminatedComment
+                    | LexErrorReason::UnterminatedString
+                    | LexErrorReason::UnterminatedIdentifier
+                    | LexErrorReason::UnterminatedDollarString,
+                ..
+            })
+        )
+    }
+}
+
 impl<'a> StatementReader<'a> {
     /// A reader at the beginning of a file. `limits.bytes` bounds each statement; `file_bytes` the file.
     ///
@@ -92,6 +130,12 @@ impl<'a> StatementReader<'a> {
     /// Goes on at a place further on, within the same statement.
     pub fn skip_to(&mut self, at: usize) {
         self.lexer.at = at.clamp(self.lexer.at, self.source.len());
+    }
+
+    /// Begins the next statement at a place, whatever has been read so far.
+    pub fn resume(&mut self, at: usize, settings: LexerSettings) {
+        self.lexer.at = at.min(self.source.len());
+        self.begin(settings);
     }
 
     /// The statement so far, without the semicolon; `None` where there is nothing of it yet.

@@ -11,6 +11,7 @@ use crate::blast::{Facts, Radius};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::lexer::lex;
 use crate::sql::psql::{Piece, Pieces};
+use crate::sql::reader::Refused;
 use crate::sql::risk::radius::assess_reach;
 use crate::sql::risk::script::assess_script;
 use crate::sql::risk::{Risk, assess, assess_unreadable};
@@ -147,12 +148,12 @@ impl Judge<'_> {
     fn script(&mut self, source: &Source, places: &mut Places<'_>) {
         let mut pieces = match Pieces::new(&source.text, self.session.settings, LIMITS, super::source::FILE_BYTES_MAX) {
             Ok(pieces) => pieces,
-            Err(error) => return self.unreadable(source, places, 0..source.text.len(), &error.to_string()),
+            Err(error) => return self.unreadable(source, places, 0..source.text.len(), error.into()),
         };
         while let Some(piece) = pieces.next(self.session.settings) {
             match piece {
                 Piece::Statement { range, text } => self.text(source, places, &text, range.start),
-                Piece::Unreadable { range, why } => self.unreadable(source, places, range, &why.to_string()),
+                Piece::Unreadable { range, why } => self.unreadable(source, places, range, why),
                 Piece::Skipped { range, command, brings_statements } => {
                     let place = places.of(range.start);
                     let text = if brings_statements {
@@ -191,7 +192,12 @@ impl Judge<'_> {
     }
 
     /// A text of which nothing is known.
-    fn unreadable(&mut self, source: &Source, places: &mut Places<'_>, range: std::ops::Range<usize>, why: &str) {
+    fn unreadable(&mut self, source: &Source, places: &mut Places<'_>, range: std::ops::Range<usize>, why: Refused) {
+        let sql = source.text.get(range.clone()).unwrap_or_default();
+        let start = range.start + (sql.len() - sql.trim_ascii_start().len());
+        places.of(start);
+        let at = places.clone().of(why.at());
+        let reason = format!("cannot be read: {} at line {}, column {}", why.reason(), at.line, at.column);
         let statement = Statement {
             span: range.clone(),
             command: "unknown".to_owned(),
@@ -200,11 +206,9 @@ impl Judge<'_> {
             operators: Vec::new(),
             types: Vec::new(),
             session: vec![SessionChange::Anything],
-            reasons: vec![format!("the rest of the text cannot be read: {why}")],
+            reasons: vec![reason],
             depends_on_literals: true,
         };
-        let sql = source.text.get(range.clone()).unwrap_or_default();
-        let start = range.start + (sql.len() - sql.trim_ascii_start().len());
         let resolved = Resolved { effects: statement.effects.clone(), ..Resolved::default() };
         let risk = assess_unreadable(&statement, &resolved.effects);
         self.add(source, places, start..range.end, sql.trim_ascii(), statement, resolved, risk);

@@ -109,7 +109,7 @@ pub(super) struct Place {
 }
 
 /// Finds places in a text: in ascending order of bytes one pass finds all of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Places<'a> {
     text: &'a [u8],
     at: usize,
