@@ -16,8 +16,8 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+
+use super::accept::accept_all;
 
 /// Connections at the same time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
@@ -25,8 +25,6 @@ const CONNECTIONS_MAX: usize = 16;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may last, so that idle ones do not take the places of others.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long to wait when accepting fails, most likely for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// An answer that is being found out.
 pub type Answering = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -74,26 +72,14 @@ impl Admin {
 
     /// Answers until it is dropped; so are the connections then.
     pub async fn serve(self) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            // Taken before accepting: beyond the limit callers wait in the kernel's queue, which is bounded.
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            while connections.try_join_next().is_some() {}
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let monitored = self.monitored.clone();
-                    connections.spawn(async move {
-                        let _permit = permit;
-                        let _ended = tokio::time::timeout(CONNECTION_TIMEOUT, answer(stream, monitored)).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the admin address");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+        let monitored = self.monitored;
+        accept_all(self.listener, "the admin address", CONNECTIONS_MAX, |(stream, _)| {
+            let answered = tokio::time::timeout(CONNECTION_TIMEOUT, answer(stream, monitored.clone()));
+            async move {
+                let _ended = answered.await;
             }
-        }
+        })
+        .await;
     }
 }
 

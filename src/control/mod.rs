@@ -28,6 +28,7 @@
 //!
 //! [`admin`] is apart from it: what monitoring asks over TCP, where nothing can be decided.
 
+mod accept;
 pub mod admin;
 pub mod api;
 pub mod caller;

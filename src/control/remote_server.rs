@@ -15,14 +15,13 @@ use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientV
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::accept::accept_all;
 use super::caller::{Caller, Nameless};
 use super::routes;
-use super::server::{ACCEPT_PAUSE, State, answer};
+use super::server::{State, answer};
 use crate::text::Untrusted;
 use crate::tls::{FileError, provider, read_certificates, read_key, read_roots};
 
@@ -124,26 +123,11 @@ impl RemoteServer {
 
     /// Answers until it is dropped; so are the connections then.
     pub async fn serve(self) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            // Taken before accepting: beyond the limit callers wait in the kernel's queue, which is bounded.
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            while connections.try_join_next().is_some() {}
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    let (acceptor, state) = (self.acceptor.0.clone(), self.state.clone());
-                    connections.spawn(async move {
-                        let _permit = permit;
-                        admit(&acceptor, stream, peer, state).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the control address");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let Self { listener, acceptor: Acceptor(acceptor), state, .. } = self;
+        accept_all(listener, "the control address", CONNECTIONS_MAX, |(stream, peer)| {
+            admit(acceptor.clone(), stream, peer, state.clone())
+        })
+        .await;
     }
 }
 
@@ -170,7 +154,7 @@ fn server_config(options: &RemoteServerOptions) -> Result<ServerConfig, RemoteBi
 }
 
 /// One connection from its first byte to its last.
-async fn admit(acceptor: &TlsAcceptor, stream: TcpStream, peer: SocketAddr, state: State) {
+async fn admit(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, state: State) {
     let handshake = acceptor.accept(stream).into_fallible();
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,

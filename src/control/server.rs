@@ -11,9 +11,8 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
+use super::accept::accept_all;
 use super::caller::Caller;
 use super::functions::Functions;
 use super::routes;
@@ -27,9 +26,6 @@ const CONNECTIONS_MAX: usize = 64;
 
 /// How long a caller may take to say what it wants.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long to wait when accepting fails, most likely for want of file descriptors.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the routes answer from.
 #[derive(Clone)]
@@ -106,26 +102,8 @@ impl Server {
 
     /// Answers until it is dropped; so are the connections then.
     pub async fn serve(self) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        loop {
-            // Taken before accepting: beyond the limit callers wait in the kernel's queue, which is bounded.
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            while connections.try_join_next().is_some() {}
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let state = self.state.clone();
-                    connections.spawn(async move {
-                        let _permit = permit;
-                        answer_user(stream, state).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the control socket");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let Self { listener, _file, state } = self;
+        accept_all(listener, "the control socket", CONNECTIONS_MAX, |stream| answer_user(stream, state.clone())).await;
     }
 }
 
