@@ -82,17 +82,10 @@ pub struct RevokeArguments {
 ///
 /// No proxy runs, or it refuses.
 pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
-    let client = arguments.remote.client(globals)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format_args!("cannot start: {error}")))?;
-    runtime.block_on(async {
-        match &arguments.command {
-            Command::List(arguments) => list(&client, arguments).await,
-            Command::Approve(arguments) => approve(&client, arguments).await,
-            Command::Revoke(arguments) => revoke(&client, arguments).await,
-        }
+    arguments.remote.run(globals, async |client| match &arguments.command {
+        Command::List(arguments) => list(client, arguments).await,
+        Command::Approve(arguments) => approve(client, arguments).await,
+        Command::Revoke(arguments) => revoke(client, arguments).await,
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
-use super::{Failure, Globals};
+use super::{CommandResult, Failure, Globals};
 use crate::control::{Client, Remote, RemoteOptions};
 
 /// The flags of every command that talks to a running proxy.
@@ -64,6 +64,20 @@ impl RemoteArguments {
         };
         let options = RemoteOptions { url, certificate, key, ca: self.ca.clone().or(entry.ca) };
         Remote::new(&options).map(Client::remote).map_err(Failure::usage)
+    }
+
+    /// Runs a command with [the client](Self::client) of the proxy that is meant.
+    ///
+    /// # Errors
+    ///
+    /// There is no such client, the system refuses what waiting for it takes, or the command fails.
+    pub fn run(&self, globals: &Globals, command: impl AsyncFnOnce(&Client) -> CommandResult) -> CommandResult {
+        let client = self.client(globals)?;
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::failed(format_args!("cannot start: {error}")))?
+            .block_on(command(&client))
     }
 }
 

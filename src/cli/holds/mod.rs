@@ -111,28 +111,21 @@ pub struct ReasonArguments {
 ///
 /// No proxy runs, or it refuses.
 pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
-    let client = arguments.remote.client(globals)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format_args!("cannot start: {error}")))?;
-    runtime.block_on(async {
-        match &arguments.command {
-            Command::List(arguments) => list(&client, arguments).await,
-            Command::Show(arguments) => show(&client, arguments).await,
-            Command::Watch(arguments) => watch(&client, arguments).await,
-            Command::Review => review::run(&client).await,
-            Command::Approve(arguments) => approve(&client, arguments).await,
-            Command::Deny(arguments) => {
-                let body = ReasonBody { reason: arguments.reason.clone() };
-                print_result(&client.deny(&arguments.id, &body).await.map_err(failure)?, None, arguments.json)?;
-                Ok(Exit::Done)
-            }
-            Command::Withdraw(arguments) => {
-                let body = ReasonBody { reason: arguments.reason.clone() };
-                print_result(&client.withdraw(&arguments.id, &body).await.map_err(failure)?, None, arguments.json)?;
-                Ok(Exit::Done)
-            }
+    arguments.remote.run(globals, async |client| match &arguments.command {
+        Command::List(arguments) => list(client, arguments).await,
+        Command::Show(arguments) => show(client, arguments).await,
+        Command::Watch(arguments) => watch(client, arguments).await,
+        Command::Review => review::run(client).await,
+        Command::Approve(arguments) => approve(client, arguments).await,
+        Command::Deny(arguments) => {
+            let body = ReasonBody { reason: arguments.reason.clone() };
+            print_result(&client.deny(&arguments.id, &body).await.map_err(failure)?, None, arguments.json)?;
+            Ok(Exit::Done)
+        }
+        Command::Withdraw(arguments) => {
+            let body = ReasonBody { reason: arguments.reason.clone() };
+            print_result(&client.withdraw(&arguments.id, &body).await.map_err(failure)?, None, arguments.json)?;
+            Ok(Exit::Done)
         }
     })
 }
