@@ -213,7 +213,7 @@ impl Session {
         for row in asking.of_kind(b"setting") {
             let value = row.text.as_deref().and_then(|text| std::str::from_utf8(text).ok());
             if *row.name == *b"search_path" {
-                self.search_path.learned(value.map_or(SearchPath::Unknown, super::settings::parse), within);
+                self.search_path.learned(value.map_or(SearchPath::Unknown, SearchPath::parse), within);
             } else if let Ok(name) = std::str::from_utf8(&row.name) {
                 self.time_limits.learned(name, value, within);
             }

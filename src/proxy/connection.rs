@@ -191,7 +191,7 @@ fn login_search_path(login: &LoggedIn, facts: Option<&Facts>) -> SearchPath {
     let asked = login.settings.iter().rev().find(|setting| setting.name == "search_path" && setting.forwarded);
     let said = login.parameters.get("search_path").or_else(|| asked.map(|setting| &setting.value));
     match (said, facts) {
-        (Some(value), _) => super::settings::parse(value),
+        (Some(value), _) => SearchPath::parse(value),
         (None, Some(facts)) => facts.login_search_path(&login.user).clone(),
         (None, None) => SearchPath::Unknown,
     }

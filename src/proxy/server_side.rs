@@ -383,7 +383,7 @@ impl Session {
                 self.lexer = lexer_settings(&value, self.conforming_strings, self.server_encoding);
             }
             b"search_path" => {
-                self.search_path.reported(super::settings::parse(&value));
+                self.search_path.reported(SearchPath::parse(&value));
                 self.names_changed();
                 return;
             }
@@ -571,7 +571,7 @@ impl Session {
             SessionChange::Set { name: Some(name), value, local } if name == "search_path" => {
                 // A call of set_config inside a larger statement may not have been reached.
                 let value = value.as_deref().filter(|_| command == "SET");
-                self.search_path.set(value.map_or(SearchPath::Unknown, super::settings::parse), *local);
+                self.search_path.set(value.map_or(SearchPath::Unknown, SearchPath::parse), *local);
             }
             SessionChange::Set { name: Some(name), value, local } => {
                 if matches!(name.as_str(), "role" | "session_authorization") {

@@ -139,53 +139,6 @@ pub(super) enum TransactionEnd {
     RolledBack,
 }
 
-/// Reads a search path as Postgres' `SplitIdentifierString` does: names folded unless quoted.
-pub(super) fn parse(value: &str) -> SearchPath {
-    let mut names = Vec::new();
-    let mut rest = value.trim();
-    if rest.is_empty() {
-        return SearchPath::Known(names);
-    }
-    loop {
-        let (name, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            let Some((name, after)) = quoted_name(quoted) else {
-                return SearchPath::Unknown;
-            };
-            (name, after)
-        } else {
-            let end = rest.find(',').unwrap_or(rest.len());
-            (rest[..end].trim().to_ascii_lowercase(), &rest[end..])
-        };
-        if name.is_empty() {
-            return SearchPath::Unknown;
-        }
-        names.push(name);
-        rest = after.trim_start();
-        match rest.strip_prefix(',') {
-            Some(more) => rest = more.trim_start(),
-            None if rest.is_empty() => return SearchPath::Known(names),
-            None => return SearchPath::Unknown,
-        }
-    }
-}
-
-/// A quoted name up to its closing quote, and what stands behind it.
-fn quoted_name(text: &str) -> Option<(String, &str)> {
-    let mut name = String::new();
-    let mut characters = text.char_indices().peekable();
-    while let Some((at, character)) = characters.next() {
-        if character != '"' {
-            name.push(character);
-        } else if matches!(characters.peek(), Some((_, '"'))) {
-            characters.next();
-            name.push('"');
-        } else {
-            return Some((name, &text[at + 1..]));
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,27 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_read_as_the_server_reads_it() {
-        assert_eq!(
-            parse(r#"Evil, "Mixed ""x""", "$user" ,public"#),
-            known(&["evil", "Mixed \"x\"", "$user", "public"])
-        );
-        assert_eq!(parse(""), known(&[]));
-        for broken in ["a,,b", "\"open", "a,", "\"a\" b"] {
-            assert_eq!(parse(broken), SearchPath::Unknown, "{broken}");
-        }
-    }
-
-    #[test]
     fn a_rollback_brings_the_old_path_back() {
         let mut path = FollowedSearchPath::new(known(&["public"]));
-        path.set(parse("evil"), false);
+        path.set(SearchPath::parse("evil"), false);
         assert_eq!(*path.current(), known(&["evil"]));
         path.ended(TransactionEnd::RolledBack);
         assert_eq!(*path.current(), known(&["public"]));
-        path.set(parse("evil"), false);
+        path.set(SearchPath::parse("evil"), false);
         path.ended(TransactionEnd::Committed);
-        path.set(parse("other"), true);
+        path.set(SearchPath::parse("other"), true);
         path.ended(TransactionEnd::Committed);
         assert_eq!(*path.current(), known(&["evil"]));
     }
@@ -223,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_not_certain_is_unknown() {
         let mut path = FollowedSearchPath::new(known(&["public"]));
-        path.set(parse("a"), false);
+        path.set(SearchPath::parse("a"), false);
         path.rolled_back_in_part();
         assert_eq!(*path.current(), SearchPath::Unknown);
         path.ended(TransactionEnd::Committed);
@@ -232,7 +173,7 @@ mod tests {
         path.ended(TransactionEnd::Committed);
         assert_eq!(*path.current(), known(&["public"]));
         path.forget();
-        path.set(parse("a"), true);
+        path.set(SearchPath::parse("a"), true);
         path.ended(TransactionEnd::Committed);
         assert_eq!(*path.current(), SearchPath::Unknown);
     }
@@ -240,16 +181,16 @@ mod tests {
     #[test]
     fn a_local_value_lies_over_the_sessions_own_until_the_transaction_ends() {
         let mut path = FollowedSearchPath::new(known(&["public"]));
-        path.set(parse("a"), false);
-        path.set(parse("b"), true);
+        path.set(SearchPath::parse("a"), false);
+        path.set(SearchPath::parse("b"), true);
         assert_eq!(*path.current(), known(&["b"]));
         let mut rolled_back = path.clone();
         path.ended(TransactionEnd::Committed);
         assert_eq!(*path.current(), known(&["a"]));
         rolled_back.ended(TransactionEnd::RolledBack);
         assert_eq!(*rolled_back.current(), known(&["public"]));
-        path.set(parse("b"), true);
-        path.set(parse("c"), false);
+        path.set(SearchPath::parse("b"), true);
+        path.set(SearchPath::parse("c"), false);
         path.ended(TransactionEnd::Committed);
         assert_eq!(*path.current(), known(&["c"]));
     }
