@@ -149,11 +149,6 @@ pub(super) enum Sequel {
 }
 
 impl Decision {
-    /// Whether it prepares a statement, whose text is asked for when that is executed.
-    fn prepares(&self) -> bool {
-        self.changes.iter().any(|change| matches!(change, SessionChange::Prepare { .. }))
-    }
-
     /// Effects and verdict as they stand in the records of the statements that this decides.
     pub(super) fn judged(&self) -> &Judged {
         self.judged.get_or_init(|| {
@@ -288,10 +283,18 @@ impl Decider {
             return Decided { decision: Arc::clone(decision), text: None };
         }
         let (statements, origin) = around.analyses.of(text, fingerprint.bytes, settings);
+        // What is prepared keeps its own text.
+        if statements.iter().any(prepares) {
+            let decision = match origin {
+                Origin::ThisText => Decision { text: Some(text.into()), ..judge(&statements, around) },
+                Origin::AnotherText => judge_text(text, settings, around),
+            };
+            return Decided { decision: Arc::new(decision), text: None };
+        }
         let mut decision = judge(&statements, around);
-        if matches!(decision.verdict.outcome, Outcome::Hold { .. }) || decision.prepares() {
-            // Who is asked to approve sees this text's values, and what is prepared keeps its own text.
-            if origin == Origin::AnotherText || decision.prepares() {
+        if matches!(decision.verdict.outcome, Outcome::Hold { .. }) {
+            // Who is asked to approve sees this text's values.
+            if origin == Origin::AnotherText {
                 decision = judge_text(text, settings, around);
             }
             return Decided { decision: Arc::new(decision), text: None };
@@ -325,11 +328,14 @@ fn remember<K: Eq + std::hash::Hash>(
 }
 
 fn judge_text(text: &[u8], settings: &LexerSettings, around: &Surroundings<'_>) -> Decision {
-    let mut decision = judge(&sql::analyze(text, settings).statements, around);
-    if decision.prepares() {
-        decision.text = Some(text.into());
-    }
-    decision
+    let statements = sql::analyze(text, settings).statements;
+    let kept = statements.iter().any(prepares).then(|| text.into());
+    Decision { text: kept, ..judge(&statements, around) }
+}
+
+/// Whether a statement prepares another, whose text is asked for when that is executed.
+fn prepares(statement: &Statement) -> bool {
+    statement.session.iter().any(|change| matches!(change, SessionChange::Prepare { .. }))
 }
 
 /// Decides on a text that was analysed elsewhere.
