@@ -281,42 +281,7 @@ pub(crate) mod sample {
                 why: "foreign keys carry it on".to_owned(),
                 instead: Some("delete those first".to_owned()),
             }],
-            radius: Some(Radius {
-                rows: Rows::planner(48_210),
-                relations: vec![
-                    TouchedRelation {
-                        schema: Some("public".to_owned()),
-                        name: "orders".to_owned(),
-                        kind: "table".to_owned(),
-                        action: "delete".to_owned(),
-                        via: Via::Statement,
-                        rows: Rows::planner(48_210),
-                        share: Some(0.314),
-                        lock: Some("RowExclusiveLock".to_owned()),
-                    },
-                    TouchedRelation {
-                        schema: Some("public".to_owned()),
-                        name: "order_items".to_owned(),
-                        kind: "table".to_owned(),
-                        action: "delete".to_owned(),
-                        via: Via::Cascade,
-                        rows: Rows::UNKNOWN,
-                        share: None,
-                        lock: None,
-                    },
-                ],
-                triggers: vec![TouchedTrigger {
-                    name: "orders_audit".to_owned(),
-                    function: "public.log_it()".to_owned(),
-                    effects: TriggerEffects::Unknown,
-                }],
-                dependents: vec![Dependent {
-                    kind: "materialized_view".to_owned(),
-                    schema: "public".to_owned(),
-                    name: "totals".to_owned(),
-                }],
-                warnings: vec!["statistics are old".to_owned()],
-            }),
+            radius: Some(radius()),
             radius_pending: false,
             verdict_policy: "default.cedar: destructive-waits".to_owned(),
             created_at: "2026-01-01T00:00:00.000Z".to_owned(),
@@ -339,6 +304,46 @@ pub(crate) mod sample {
                 at: "2026-01-01T00:02:00.000Z".to_owned(),
                 remote: Some("192.0.2.8:4000".to_owned()),
             }),
+        }
+    }
+
+    /// Rows of a table and of another by cascade, a trigger, a view, a warning.
+    pub(crate) fn radius() -> Radius {
+        Radius {
+            rows: Rows::planner(48_210),
+            relations: vec![
+                TouchedRelation {
+                    schema: Some("public".to_owned()),
+                    name: "orders".to_owned(),
+                    kind: "table".to_owned(),
+                    action: "delete".to_owned(),
+                    via: Via::Statement,
+                    rows: Rows::planner(48_210),
+                    share: Some(0.314),
+                    lock: Some("RowExclusiveLock".to_owned()),
+                },
+                TouchedRelation {
+                    schema: Some("public".to_owned()),
+                    name: "order_items".to_owned(),
+                    kind: "table".to_owned(),
+                    action: "delete".to_owned(),
+                    via: Via::Cascade,
+                    rows: Rows::UNKNOWN,
+                    share: None,
+                    lock: None,
+                },
+            ],
+            triggers: vec![TouchedTrigger {
+                name: "orders_audit".to_owned(),
+                function: "public.log_it()".to_owned(),
+                effects: TriggerEffects::Unknown,
+            }],
+            dependents: vec![Dependent {
+                kind: "materialized_view".to_owned(),
+                schema: "public".to_owned(),
+                name: "totals".to_owned(),
+            }],
+            warnings: vec!["statistics are old".to_owned()],
         }
     }
 }

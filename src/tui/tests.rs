@@ -17,12 +17,11 @@ use ratatui::layout::Size;
 
 use super::draw::draw;
 use super::state::{Command, Event, Message, Moment, Options, Shown, State};
-use crate::blast::radius::{TouchedRelation, TouchedTrigger, TriggerEffects, Via};
+use crate::blast::radius::{TouchedRelation, Via};
 use crate::blast::{Radius, Rows};
-use crate::gate::view::{ActionView, EndedView, sample};
+use crate::gate::view::{EndedView, sample};
 use crate::gate::{HoldId, HoldState, HoldView};
 use crate::policy::IdentityKind;
-use crate::sql::Action;
 use crate::sql::risk::Level;
 
 /// A terminal with somebody at it.
@@ -190,29 +189,11 @@ fn high(name: &str) -> HoldView {
         state: HoldState::Pending,
         sql: "DELETE FROM orders\n -- old ones\nWHERE placed_on < '2023-02-01'".to_owned(),
         params: Vec::new(),
-        identity: "reporter".to_owned(),
-        kind: IdentityKind::Agent,
-        owner: Some("alice".to_owned()),
         session: "s-1".to_owned(),
-        database: "shop".to_owned(),
         client: "10.0.0.7:5000".to_owned(),
         application_name: "nightly".to_owned(),
-        tls: Some("TLSv1.3".to_owned()),
-        reason: Some("clean up".to_owned()),
-        actions: vec![ActionView {
-            action: Action::Delete,
-            kind: "table".to_owned(),
-            schema: Some("public".to_owned()),
-            name: "orders".to_owned(),
-            certain: true,
-        }],
-        reasons: vec!["deletes rows".to_owned()],
-        risk: Level::High,
-        reversible: false,
         risks: Vec::new(),
         radius: Some(radius(Rows::planner(48_210))),
-        radius_pending: false,
-        verdict_policy: "default.cedar: destructive-waits".to_owned(),
         created_at: "2026-01-01T02:59:00.000Z".to_owned(),
         expires_at: "2026-01-01T03:14:00.000Z".to_owned(),
         needs: 1,
@@ -232,27 +213,14 @@ fn radius(rows: Rows) -> Radius {
             TouchedRelation { share: Some(0.31), ..relation("orders", Via::Statement, rows) },
             relation("order_items", Via::Cascade, Rows::UNKNOWN),
         ],
-        triggers: vec![TouchedTrigger {
-            name: "orders_audit".to_owned(),
-            function: "public.log_it()".to_owned(),
-            effects: TriggerEffects::Unknown,
-        }],
         dependents: Vec::new(),
-        warnings: vec!["statistics are old".to_owned()],
+        ..sample::radius()
     }
 }
 
 fn relation(name: &str, via: Via, rows: Rows) -> TouchedRelation {
-    TouchedRelation {
-        schema: Some("public".to_owned()),
-        name: name.to_owned(),
-        kind: "table".to_owned(),
-        action: "delete".to_owned(),
-        via,
-        rows,
-        share: None,
-        lock: Some("RowExclusiveLock".to_owned()),
-    }
+    let sample = sample::radius().relations.swap_remove(0);
+    TouchedRelation { name: name.to_owned(), via, rows, share: None, ..sample }
 }
 
 /// The same hold, ended.

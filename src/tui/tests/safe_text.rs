@@ -7,7 +7,7 @@ use crate::audit::LogView;
 use crate::audit::inspect::{CheckpointView, VerificationView};
 use crate::catalog::examine::{Cell, Examined, Sample};
 use crate::control::api::ErrorBody;
-use crate::gate::view::{ApprovalView, RiskView};
+use crate::gate::view::{ActionView, ApprovalView, RiskView};
 use crate::text::untrusted::is_deceptive;
 
 /// A hold in which every text is somebody's.
