@@ -8,8 +8,8 @@ use std::fmt::Write;
 use jiff::{Timestamp, Unit};
 
 use super::view::{ActionView, ApprovalView, RiskView};
+use super::wording::{self, basis, sentence};
 use super::{HoldState, HoldView, Wait};
-use crate::blast::radius::{TouchedRelation, TriggerEffects, Via};
 use crate::blast::{Basis, Radius, Rows};
 use crate::text::Untrusted;
 
@@ -222,20 +222,13 @@ impl Facts {
     fn radius(&mut self, radius: &Radius) {
         self.add(About::Radius, format_args!("{} rows{}", count(radius.rows), basis(radius.rows.basis)));
         for relation in &radius.relations {
-            self.add(About::Touches, relation_line(relation));
+            self.add(About::Touches, sentence(&wording::relation(relation)));
         }
         for trigger in &radius.triggers {
-            let effects = match trigger.effects {
-                TriggerEffects::Known => "what it does is listed",
-                TriggerEffects::Unknown => "what that does is unknown",
-            };
-            let (name, function) = (Untrusted::line(&trigger.name), Untrusted::line(&trigger.function));
-            self.add(About::Trigger, format_args!("{name} runs {function}; {effects}"));
+            self.add(About::Trigger, sentence(&wording::trigger(trigger)));
         }
         for dependent in &radius.dependents {
-            let kind = dependent.kind.replace('_', " ");
-            let (schema, name) = (Untrusted::line(&dependent.schema), Untrusted::line(&dependent.name));
-            self.add(About::Depends, format_args!("{} {schema}.{name}", Untrusted::line(&kind)));
+            self.add(About::Depends, sentence(&wording::dependent(dependent)));
         }
         for warning in &radius.warnings {
             self.add(About::Warning, Untrusted::line(warning));
@@ -281,39 +274,6 @@ fn risk_line(risk: &RiskView) -> String {
         let _ = write!(line, "; instead: {}", Untrusted::line(instead));
     }
     line
-}
-
-fn relation_line(relation: &TouchedRelation) -> String {
-    let mut line = format!(
-        "{} {} {}: {} rows{}",
-        Untrusted::line(&relation.action),
-        Untrusted::line(&relation.kind.replace('_', " ")),
-        qualified(relation.schema.as_deref(), &relation.name),
-        count(relation.rows),
-        basis(relation.rows.basis)
-    );
-    if let Some(share) = relation.share {
-        let _ = write!(line, ", {:.0} % of it", share * 100.0);
-    }
-    if let Some(via) = via(relation.via) {
-        let _ = write!(line, ", {via}");
-    }
-    if let Some(lock) = &relation.lock {
-        let _ = write!(line, ", {}", Untrusted::line(lock));
-    }
-    line
-}
-
-const fn via(via: Via) -> Option<&'static str> {
-    match via {
-        Via::Statement => None,
-        Via::Cascade => Some("by cascade over a foreign key"),
-        Via::Trigger => Some("by a trigger"),
-        Via::Partition => Some("as a partition"),
-        Via::Inheritance => Some("as an inheritance child"),
-        Via::Rule => Some("by a rule"),
-        Via::View => Some("through a view"),
-    }
 }
 
 fn action_line(action: &ActionView) -> String {
@@ -386,15 +346,6 @@ pub fn count(rows: Rows) -> String {
         None => "?".to_owned(),
         Some(value) if rows.basis == Basis::Exact => value.to_string(),
         Some(value) => format!("~{value}"),
-    }
-}
-
-const fn basis(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Exact => "",
-        Basis::Planner => " (planner's estimate)",
-        Basis::Statistics => " (from statistics)",
-        Basis::Unknown => " (unknown)",
     }
 }
 

@@ -31,6 +31,7 @@ pub mod refused;
 pub mod ticket;
 pub mod view;
 pub mod watch;
+pub mod wording;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -7,9 +7,10 @@ use super::figures::number;
 use super::holds::Entry;
 use super::sql;
 use super::theme::{Role, Theme, risk_role, risk_word};
-use crate::blast::radius::{TouchedRelation, TriggerEffects, Via};
+use crate::blast::radius::{TouchedRelation, Via};
 use crate::blast::{Basis, Radius, Rows};
 use crate::catalog::examine::{Cell, Examined, Sample};
+use crate::gate::wording::{self, Said, Tone, Words};
 use crate::gate::{HoldState, HoldView};
 use crate::text::Untrusted;
 
@@ -111,7 +112,7 @@ impl Page<'_> {
         document.ours(risk_role(hold.risk), &format!(" {glyph} {} ", risk_word(hold.risk)));
         if let Some(radius) = &hold.radius {
             document.ours(Role::Strong, &format!("  {} rows", rows_words(radius.rows)));
-            document.ours(Role::Faint, basis_words(radius.rows.basis));
+            document.ours(Role::Faint, wording::basis(radius.rows.basis));
         } else if hold.radius_pending {
             document.ours(Role::Faint, "  what it would touch is being computed");
         } else {
@@ -265,20 +266,14 @@ impl Page<'_> {
             let branch = self.branch(left);
             let document = self.document.line(Margin::Indent(2));
             document.ours(Role::Faint, branch).ours(Role::Plain, "trigger ");
-            document.theirs(Role::Strong, Untrusted::line(&trigger.name)).ours(Role::Plain, " runs ");
-            document.theirs(Role::Plain, Untrusted::line(&trigger.function));
-            match trigger.effects {
-                TriggerEffects::Known => document.ours(Role::Faint, ": what it does is listed"),
-                TriggerEffects::Unknown => document.ours(Role::Caution, ": ? what that does is not known"),
-            };
+            say(document, &wording::trigger(trigger));
         }
         for dependent in &radius.dependents {
             left -= 1;
             let branch = self.branch(left);
             let document = self.document.line(Margin::Indent(2));
             document.ours(Role::Faint, branch).ours(Role::Plain, "goes with it: ");
-            document.theirs(Role::Plain, Untrusted::line(&format!("{} ", dependent.kind.replace('_', " "))));
-            qualified(document, Role::Strong, Some(&dependent.schema), &dependent.name);
+            say(document, &wording::dependent(dependent));
         }
         if radius.relations.is_empty() && leaves == 0 {
             self.document.line(Margin::Indent(0)).ours(Role::Faint, "no relation");
@@ -297,29 +292,7 @@ impl Page<'_> {
     fn relation(&mut self, relation: &TouchedRelation, branch: &str, indent: u8) {
         let document = self.document.line(Margin::Indent(indent));
         document.ours(Role::Faint, branch);
-        document.theirs(Role::Plain, Untrusted::line(&relation.action)).ours(Role::Plain, " ");
-        document.ours(Role::Strong, &rows_words(relation.rows)).ours(Role::Plain, " of ");
-        qualified(document, Role::Strong, relation.schema.as_deref(), &relation.name);
-        if relation.kind != "table" {
-            document.theirs(Role::Faint, Untrusted::line(&format!(" ({})", relation.kind.replace('_', " "))));
-        }
-        if let Some(share) = relation.share {
-            let percent = share * 100.0;
-            let words = if percent > 0.0 && percent < 1.0 { "less than 1".to_owned() } else { format!("{percent:.0}") };
-            document.ours(Role::Plain, &format!(", {words} % of it"));
-        }
-        if let Some(via) = via_words(relation.via) {
-            document.ours(Role::Caution, &format!(", {via}"));
-        }
-        match &relation.lock {
-            Some(lock) => {
-                document.ours(Role::Faint, ", ").theirs(Role::Faint, Untrusted::line(lock));
-                document.ours(Role::Faint, blocks(lock));
-            }
-            None => {
-                document.ours(Role::Faint, ", lock not known");
-            }
-        }
+        say(document, &wording::relation(relation));
     }
 
     fn looks(&mut self, looks: &Looks) {
@@ -480,6 +453,18 @@ fn qualified(document: &mut Document, role: Role, schema: Option<&str>, name: &s
     document.theirs(role, Untrusted::line(name));
 }
 
+/// Adds a sentence to the last line.
+fn say(document: &mut Document, sentence: &[Words<'_>]) {
+    for words in sentence {
+        let role = role(words.tone);
+        match &words.said {
+            Said::Ours(ours) => document.ours(role, ours),
+            Said::Theirs(theirs) => document.theirs(role, Untrusted::line(theirs)),
+            Said::Rows(rows) => document.ours(role, &rows_words(*rows)),
+        };
+    }
+}
+
 /// `= 12`, `~ 48,210`, `?`.
 pub(super) fn rows_words(rows: Rows) -> String {
     match (rows.value, rows.basis) {
@@ -489,35 +474,11 @@ pub(super) fn rows_words(rows: Rows) -> String {
     }
 }
 
-const fn basis_words(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Exact => " (exact)",
-        Basis::Planner => " (the planner's estimate)",
-        Basis::Statistics => " (from statistics)",
-        Basis::Unknown => " (not known)",
-    }
-}
-
-const fn via_words(via: Via) -> Option<&'static str> {
-    match via {
-        Via::Statement => None,
-        Via::Cascade => Some("by cascade over a foreign key"),
-        Via::Trigger => Some("by a trigger"),
-        Via::Partition => Some("as a partition"),
-        Via::Inheritance => Some("as an inheritance child"),
-        Via::Rule => Some("by a rule"),
-        Via::View => Some("through a view"),
-    }
-}
-
-/// Who would wait for a lock (`src/backend/storage/lmgr/lock.c`, `LockConflicts`).
-fn blocks(lock: &str) -> &'static str {
-    match lock {
-        "AccessExclusiveLock" => ": blocks everybody, readers too",
-        "ExclusiveLock" => ": blocks everybody but plain readers",
-        "ShareRowExclusiveLock" | "ShareLock" => ": blocks writers",
-        "ShareUpdateExclusiveLock" => ": blocks schema changes and VACUUM",
-        "RowExclusiveLock" | "RowShareLock" => ": blocks schema changes, and writers of the same rows",
-        _ => "",
+const fn role(tone: Tone) -> Role {
+    match tone {
+        Tone::Plain => Role::Plain,
+        Tone::Strong => Role::Strong,
+        Tone::Faint => Role::Faint,
+        Tone::Caution => Role::Caution,
     }
 }

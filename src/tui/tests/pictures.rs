@@ -303,7 +303,7 @@ fn what_is_dangerous_looks_so() {
     assert!(cell_of(&desk, "0:42").modifier.contains(Modifier::BOLD));
     // What is not known, what cascades, and locks that are kept.
     assert_eq!(cell_of(&desk, "by cascade over").fg, Color::Yellow);
-    assert_eq!(cell_of(&desk, "? what that does").fg, Color::Yellow);
+    assert_eq!(cell_of(&desk, "; what that does").fg, Color::Yellow);
     desk.told(Message::Audit(Box::new(LogView { failed: Some("disk".to_owned()), ..log() })));
     assert_eq!(look(&desk, "THE AUDIT LOG CANNOT"), danger);
     assert_eq!(desk.buffer()[(139, 1)].bg, Color::Yellow, "the banner is as wide as the screen");

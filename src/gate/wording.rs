@@ -1,0 +1,165 @@
+//! What is said of the parts of a blast radius: the same words in every face, which chooses only what they look like
+//! and how it writes numbers.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use super::facts::count;
+use crate::blast::radius::{Dependent, TouchedRelation, TouchedTrigger, TriggerEffects, Via};
+use crate::blast::{Basis, Rows};
+use crate::text::Untrusted;
+
+/// A few words of a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words<'a> {
+    /// How much they matter.
+    pub tone: Tone,
+    /// What they are.
+    pub said: Said<'a>,
+}
+
+/// How much words matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As any.
+    Plain,
+    /// They are what the sentence is about.
+    Strong,
+    /// Little.
+    Faint,
+    /// They are to be looked at twice.
+    Caution,
+}
+
+/// What words are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// Words of ours.
+    Ours(Cow<'static, str>),
+    /// Somebody else's, not made safe yet.
+    Theirs(Cow<'a, str>),
+    /// A number of rows.
+    Rows(Rows),
+}
+
+/// The words in a row, safe to print.
+#[must_use]
+pub fn sentence(words: &[Words<'_>]) -> String {
+    let mut text = String::new();
+    for words in words {
+        let _ = match &words.said {
+            Said::Ours(ours) => text.write_str(ours),
+            Said::Theirs(theirs) => write!(text, "{}", Untrusted::line(theirs)),
+            Said::Rows(rows) => text.write_str(&count(*rows)),
+        };
+    }
+    text
+}
+
+/// `delete table public.orders: 17 rows (exact), 3 % of it, by cascade over a foreign key, RowExclusiveLock: blocks ...`.
+#[must_use]
+pub fn relation(relation: &TouchedRelation) -> Vec<Words<'_>> {
+    let mut words = vec![
+        theirs(Tone::Plain, relation.action.as_str()),
+        ours(Tone::Plain, " "),
+        theirs(Tone::Plain, relation.kind.replace('_', " ")),
+        ours(Tone::Plain, " "),
+    ];
+    qualified(&mut words, relation.schema.as_deref(), &relation.name);
+    words.extend([
+        ours(Tone::Plain, ": "),
+        Words { tone: Tone::Strong, said: Said::Rows(relation.rows) },
+        ours(Tone::Plain, " rows"),
+        ours(Tone::Faint, basis(relation.rows.basis)),
+    ]);
+    if let Some(share) = relation.share {
+        let percent = share * 100.0;
+        let number = if percent > 0.0 && percent < 1.0 { "less than 1".to_owned() } else { format!("{percent:.0}") };
+        words.push(ours(Tone::Plain, format!(", {number} % of it")));
+    }
+    if let Some(via) = via(relation.via) {
+        words.extend([ours(Tone::Plain, ", "), ours(Tone::Caution, via)]);
+    }
+    match &relation.lock {
+        Some(lock) => words.extend([
+            ours(Tone::Faint, ", "),
+            theirs(Tone::Faint, lock.as_str()),
+            ours(Tone::Faint, who_waits(lock)),
+        ]),
+        None => words.push(ours(Tone::Faint, ", lock not known")),
+    }
+    words
+}
+
+/// `orders_audit runs public.log_it(); what that does is unknown`.
+#[must_use]
+pub fn trigger(trigger: &TouchedTrigger) -> Vec<Words<'_>> {
+    let (tone, effects) = match trigger.effects {
+        TriggerEffects::Known => (Tone::Faint, "; what it does is listed"),
+        TriggerEffects::Unknown => (Tone::Caution, "; what that does is unknown"),
+    };
+    vec![
+        theirs(Tone::Strong, trigger.name.as_str()),
+        ours(Tone::Plain, " runs "),
+        theirs(Tone::Plain, trigger.function.as_str()),
+        ours(tone, effects),
+    ]
+}
+
+/// `materialized view public.totals`.
+#[must_use]
+pub fn dependent(dependent: &Dependent) -> Vec<Words<'_>> {
+    let mut words = vec![theirs(Tone::Plain, dependent.kind.replace('_', " ")), ours(Tone::Plain, " ")];
+    qualified(&mut words, Some(&dependent.schema), &dependent.name);
+    words
+}
+
+/// What a number of rows rests on, to be said behind it.
+#[must_use]
+pub const fn basis(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Exact => " (exact)",
+        Basis::Planner => " (planner's estimate)",
+        Basis::Statistics => " (from statistics)",
+        Basis::Unknown => " (unknown)",
+    }
+}
+
+fn ours(tone: Tone, text: impl Into<Cow<'static, str>>) -> Words<'static> {
+    Words { tone, said: Said::Ours(text.into()) }
+}
+
+fn theirs<'a>(tone: Tone, text: impl Into<Cow<'a, str>>) -> Words<'a> {
+    Words { tone, said: Said::Theirs(text.into()) }
+}
+
+fn qualified<'a>(words: &mut Vec<Words<'a>>, schema: Option<&'a str>, name: &'a str) {
+    if let Some(schema) = schema {
+        words.extend([theirs(Tone::Strong, schema), ours(Tone::Strong, ".")]);
+    }
+    words.push(theirs(Tone::Strong, name));
+}
+
+const fn via(via: Via) -> Option<&'static str> {
+    match via {
+        Via::Statement => None,
+        Via::Cascade => Some("by cascade over a foreign key"),
+        Via::Trigger => Some("by a trigger"),
+        Via::Partition => Some("as a partition"),
+        Via::Inheritance => Some("as an inheritance child"),
+        Via::Rule => Some("by a rule"),
+        Via::View => Some("through a view"),
+    }
+}
+
+/// Who would wait for a lock (`src/backend/storage/lmgr/lock.c`, `LockConflicts`).
+fn who_waits(lock: &str) -> &'static str {
+    match lock {
+        "AccessExclusiveLock" => ": blocks everybody, readers too",
+        "ExclusiveLock" => ": blocks everybody but plain readers",
+        "ShareRowExclusiveLock" | "ShareLock" => ": blocks writers",
+        "ShareUpdateExclusiveLock" => ": blocks schema changes and VACUUM",
+        "RowExclusiveLock" | "RowShareLock" => ": blocks schema changes, and writers of the same rows",
+        _ => "",
+    }
+}
