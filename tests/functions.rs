@@ -1,6 +1,8 @@
 //! Promise: user code waits until a person has approved it for its body; then it passes, until the body changes,
 //! whoever changes it.
 
+use std::collections::BTreeMap;
+
 use nix::sys::signal::Signal;
 use pgsluice::cli::demo::throwaway::Throwaway;
 use serde_json::{Value, json};
@@ -61,6 +63,18 @@ impl Counter {
         self.postgres.sql("shop", &format!("select count(*) from orders where id = {order}")).unwrap() == "1"
     }
 
+    /// What the log says of approved functions that statements may run, by statement.
+    fn approved_functions(&self) -> BTreeMap<String, Vec<Value>> {
+        let lines = self.proxy.done(&["audit", "search", "--json"]);
+        let records = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut functions = BTreeMap::<_, Vec<_>>::new();
+        for record in records.filter(|record| record["kind"] == "intent") {
+            let sql = record["sql"].as_str().unwrap_or_default().to_owned();
+            functions.entry(sql).or_default().push(record["detail"]["approved_functions"].clone());
+        }
+        functions
+    }
+
     fn config_records(&self) -> Vec<Value> {
         let lines = self.proxy.done(&["audit", "search", "--json"]);
         let records = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -106,6 +120,13 @@ fn a_function_is_approved_for_what_was_shown_and_passes_from_then_on() {
     counter.proxy.deny_next("a test");
     session.reply();
     assert!(counter.exists(4) && counter.exists(5));
+
+    // Each says in the log which approved function it may have run.
+    let ran = counter.approved_functions();
+    let tidy = json!([{"schema": "public", "name": "tidy", "oid": counter.listed()["oid"], "hash": hash}]);
+    assert_eq!(ran["select tidy(1)"], [Value::Null, Value::Null, tidy.clone()]);
+    assert_eq!(ran["select tidy(2)"], std::slice::from_ref(&tidy));
+    assert_eq!(ran["execute p(3)"], [tidy]);
 
     let records = counter.config_records();
     let approved = &records[0];

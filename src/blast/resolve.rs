@@ -132,7 +132,9 @@ pub struct Resolved {
     pub reasons: Vec<String>,
     /// The code it may run that is neither reviewed nor approved.
     pub code: Vec<CodeUse>,
-    /// Whether it may run code that is approved.
+    /// The code it may run that is approved.
+    pub approved_code: Vec<CodeUse>,
+    /// Whether there is some, and what it may change.
     pub approved: ApprovedUse,
     /// Whether some of it may run while the server parses the statement.
     pub code_at_parse: bool,
@@ -188,6 +190,7 @@ struct Resolver<'a> {
     known: HashSet<Effect>,
     reasons: Vec<String>,
     code: BTreeSet<CodeUse>,
+    approved_code: BTreeSet<CodeUse>,
     approved: ApprovedUse,
     code_at_parse: bool,
     /// Relations already followed, by what was done to them: views and keys may form circles.
@@ -215,6 +218,7 @@ impl<'a> Resolver<'a> {
             known: HashSet::new(),
             reasons: Vec::new(),
             code: BTreeSet::new(),
+            approved_code: BTreeSet::new(),
             approved: ApprovedUse::None,
             code_at_parse: false,
             followed: HashSet::new(),
@@ -227,6 +231,7 @@ impl<'a> Resolver<'a> {
             effects: self.effects,
             reasons: self.reasons,
             code: self.code.into_iter().collect(),
+            approved_code: self.approved_code.into_iter().collect(),
             approved: self.approved,
             code_at_parse: self.code_at_parse,
         }
@@ -291,6 +296,7 @@ impl<'a> Resolver<'a> {
         let approved = self.approval_of(code);
         if approved != ApprovedUse::None {
             self.approved = self.approved.max(approved);
+            self.approved_code.insert(code.clone());
             return;
         }
         let object = Object { kind: ObjectKind::Function, schema: code.schema.clone(), name: code.name.clone() };

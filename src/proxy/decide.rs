@@ -11,7 +11,7 @@
 //! or lexer setting, everything is decided again. Those that rest on names of the session are not remembered at all. A
 //! statement that has to be held is always analysed itself: what the approver is shown is cut from its own text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
@@ -19,6 +19,7 @@ use foldhash::fast::RandomState;
 use super::analyses::{self, Analyses, Origin};
 use super::names::{Namespace, Portal, PortalState, Prepared};
 use crate::audit::{Judged, Record, RecordKind};
+use crate::blast::facts::CodeUse;
 use crate::blast::{self, ApprovedUse, Facts, NameContext, Resolved};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::setting::OWN_PREFIX;
@@ -28,6 +29,8 @@ use crate::sql::{
 
 /// How many decisions a session remembers in each of its memories.
 const MOST_REMEMBERED: usize = 256;
+/// How many approved functions a record names: a name takes up to 63 bytes, twice that in a qualified one, and a hash 64.
+const MOST_NAMED: usize = 12;
 /// Texts longer than this are not remembered by their bytes.
 const LONGEST_EXACT_BYTES: usize = 4 * 1024;
 /// Fingerprints longer than this are not remembered.
@@ -73,6 +76,8 @@ pub(super) struct Decision {
     pub(super) nature: Nature,
     /// Whether it may run code that is approved for its body: no effect tells of that.
     pub(super) approved: ApprovedUse,
+    /// That code, for the record.
+    approved_code: Vec<CodeUse>,
     /// What it rests on.
     pub(super) epoch: Epoch,
     /// Whether it rests on names of this session as well, so that it may not be remembered by its text.
@@ -164,6 +169,9 @@ impl Decision {
         record.verdict = Some(self.verdict.outcome.as_str().into());
         if self.verdict.outcome != Outcome::Pass {
             record.policy = Some(self.verdict.policy.as_str().into());
+        }
+        if !self.approved_code.is_empty() {
+            record.detail = Some(serde_json::json!({ "approved_functions": named(&self.approved_code) }));
         }
     }
 
@@ -316,6 +324,12 @@ impl Decider {
     }
 }
 
+/// The code as records name it, no more of it than fits into one.
+fn named(code: &[CodeUse]) -> Vec<serde_json::Value> {
+    let name = |code: &CodeUse| serde_json::json!({ "schema": code.schema, "name": code.name, "oid": code.oid, "hash": code.hash });
+    code.iter().take(MOST_NAMED).map(name).collect()
+}
+
 fn remember<K: Eq + std::hash::Hash>(
     memory: &mut HashMap<K, Arc<Decision>, RandomState>,
     key: K,
@@ -389,6 +403,7 @@ struct Sum {
     prepared_here: HashMap<String, Resolved>,
     cursors_here: HashMap<String, Vec<Effect>>,
     approved: ApprovedUse,
+    approved_code: BTreeSet<CodeUse>,
     rests_on_names: bool,
     /// What an earlier statement that is run here does cannot be guarded.
     runs_unguardable: bool,
@@ -414,7 +429,7 @@ impl Sum {
         });
         self.effects.extend(resolved.effects.iter().cloned());
         self.reasons.extend(resolved.reasons.iter().cloned());
-        self.approved = self.approved.max(resolved.approved);
+        self.approves(resolved.approved, &resolved.approved_code);
         self.parts.push(Part { statement: statement.clone(), resolved });
     }
 
@@ -459,7 +474,7 @@ impl Sum {
                 } else if let Some(portal) = known {
                     self.runs_unguardable |= portal.decision.nature.guardable == Guardable::No;
                     self.effects.extend(effects_of_fetching(portal));
-                    self.approved = self.approved.max(portal.decision.approved);
+                    self.approves(portal.decision.approved, &portal.decision.approved_code);
                 } else {
                     self.unknown_name("cursor", name);
                 }
@@ -472,7 +487,13 @@ impl Sum {
     fn run(&mut self, body: &Resolved) {
         self.effects.extend(body.effects.iter().cloned());
         self.reasons.extend(body.reasons.iter().cloned());
-        self.approved = self.approved.max(body.approved);
+        self.approves(body.approved, &body.approved_code);
+    }
+
+    /// Adds approved code that may run.
+    fn approves(&mut self, approved: ApprovedUse, code: &[CodeUse]) {
+        self.approved = self.approved.max(approved);
+        self.approved_code.extend(code.iter().cloned());
     }
 
     fn unknown_name(&mut self, kind: &str, name: &str) {
@@ -515,7 +536,7 @@ fn needs_no_facts(statement: &Statement) -> bool {
 fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
     let guardable = if sum.runs_unguardable { Guardable::No } else { guardable(&sum) };
     let runs_at_parse = sum.parts.iter().any(|part| part.resolved.code_at_parse);
-    let Sum { commands, parts, mut effects, mut reasons, changes, approved, rests_on_names, .. } = sum;
+    let Sum { commands, parts, mut effects, mut reasons, changes, approved, approved_code, rests_on_names, .. } = sum;
     dedup_in_order(&mut effects);
     dedup_in_order(&mut reasons);
     let request =
@@ -538,6 +559,7 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
         runs_at_parse,
         nature,
         approved,
+        approved_code: approved_code.into_iter().collect(),
         epoch: around.epoch,
         rests_on_names,
         judged: OnceLock::new(),
