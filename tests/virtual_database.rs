@@ -311,10 +311,40 @@ fn errors_are_those_of_postgres() {
     assert_eq!(session.query("").kinds, "IZ");
     assert!(rows(&mut session, "SHOW VERSION")[0]["version"].starts_with("pgsluice "));
     assert!(rows(&mut session, "SHOW HELP").len() > 5);
-    assert!(rows(&mut session, "SHOW STATS").iter().any(|row| row["name"] == "sessions" && row["value"] == "1"));
     // psql's caret stands below the word.
     let caret = finished(psql(&counter.url("alice")).args(["-c", "APPROVE now"]));
     assert!(caret.stderr.contains("LINE 1: APPROVE now\n                ^"), "{}", caret.stderr);
+}
+
+#[test]
+fn the_figures_are_those_that_monitoring_reads() {
+    let counter = Counter::open();
+    let mut session = counter.session("alice");
+    let figures = |session: &mut Wire| {
+        let rows = rows(session, "SHOW STATS");
+        rows.into_iter().map(|row| (row["name"].clone(), row["value"].clone())).collect::<HashMap<_, _>>()
+    };
+    let before = figures(&mut session);
+    assert_eq!((before["sessions"].as_str(), before["holds"].as_str(), before["audit"].as_str()), ("1", "0", "works"));
+    assert_eq!((before["statements_hold"].as_str(), before["overhead_us_p99"].as_str()), ("0", ""));
+
+    let mut reader = Wire::connect(counter.proxy.port(), &[("user", "shop"), ("database", "shop")]).unwrap();
+    for order in 1..=3 {
+        reader.query(&format!("select * from orders where id = {order}"));
+    }
+    let (_waits, _) = counter.held_for("shop");
+    let after = figures(&mut session);
+    let number = |name: &str| after[name].parse::<u64>().unwrap_or_else(|_| panic!("{name} is no number: {after:?}"));
+    assert_eq!((number("sessions"), number("holds"), number("statements_hold")), (3, 1, 1));
+    assert!(number("statements_pass") >= 3 && number("statements_deny") == 0, "{after:?}");
+    for name in ["overhead_us", "upstream_us", "audit_durable_lag_us"] {
+        let (half, most) = (number(&format!("{name}_p50")), number(&format!("{name}_p99")));
+        assert!(half > 0 && half <= most, "{name}: {after:?}");
+    }
+    // The three reads differ in a literal only.
+    assert_eq!(number("analyses_remembered"), number("analyses_remembered").clamp(1, 4), "{after:?}");
+    number("audit_queued");
+    assert!(after["since"].ends_with('Z'), "{after:?}");
 }
 
 #[test]

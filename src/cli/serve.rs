@@ -447,18 +447,7 @@ fn control_state(config: &Config, shared: &Arc<Shared>, webhooks: Tally) -> cont
             // A view has no map with keys that are not strings, so it is always JSON.
             for_sessions.list().iter().filter_map(|view| serde_json::to_value(view).ok()).collect()
         }),
-        statistics: Arc::new(move || for_statistics.statistics.to_json(&beside(&for_statistics))),
-    }
-}
-
-/// What is told beside what the sessions count.
-fn beside(shared: &Shared) -> proxy::Beside {
-    proxy::Beside {
-        sessions: shared.sessions.count(),
-        holds: shared.gate.list().len(),
-        audit_queued: shared.log.queued(),
-        audit_durable_lag: shared.log.durable_lag(),
-        audit_failed: shared.log.failed().is_some(),
+        statistics: Arc::new(move || for_statistics.statistics.to_json(&for_statistics.beside())),
     }
 }
 
@@ -468,7 +457,7 @@ async fn admin_of(config: &Config, shared: &Arc<Shared>) -> Result<Option<contro
     let (for_metrics, for_ready) = (Arc::clone(shared), Arc::clone(shared));
     let database = config.upstream.database.clone().unwrap_or_else(|| FIRST_DATABASE.to_owned());
     let monitored = control::Monitored {
-        metrics: Arc::new(move || for_metrics.statistics.to_prometheus(&beside(&for_metrics))),
+        metrics: Arc::new(move || for_metrics.statistics.to_prometheus(&for_metrics.beside())),
         ready: Arc::new(move || {
             let (shared, database) = (Arc::clone(&for_ready), database.clone());
             Box::pin(async move { ready(&shared, &database).await })

@@ -51,6 +51,11 @@ impl Analyses {
         (statements, Origin::ThisText)
     }
 
+    /// How many are remembered.
+    pub(super) fn count(&self) -> usize {
+        self.kept.len()
+    }
+
     fn keep(&self, fingerprint: &[u8], statements: &Arc<[Statement]>) {
         let bytes = self.bytes.fetch_add(fingerprint.len(), Ordering::Relaxed);
         if bytes + fingerprint.len() > MOST_BYTES || self.kept.len() >= MOST_KEPT {

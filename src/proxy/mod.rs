@@ -108,6 +108,20 @@ pub struct Shared {
     pub examinable: Examinable,
 }
 
+impl Shared {
+    /// What is told beside what the sessions count.
+    #[must_use]
+    pub fn beside(&self) -> Beside {
+        Beside {
+            sessions: self.sessions.count(),
+            holds: self.gate.list().len(),
+            audit_queued: self.log.queued(),
+            audit_durable_lag: self.log.durable_lag(),
+            audit_failed: self.log.failed().is_some(),
+        }
+    }
+}
+
 /// What may be chosen.
 #[derive(Clone)]
 pub struct Options {

@@ -1,9 +1,11 @@
 //! What the commands that show something show. Everything from clients is untrusted, and printed so that it cannot
 //! pass for words of ours.
 
+use serde_json::Value;
+
 use crate::gate::facts::{About, Fact, count, facts};
 use crate::gate::{HoldState, HoldView, Wait};
-use crate::proxy::SessionView;
+use crate::proxy::{Beside, SessionView};
 use crate::text::Untrusted;
 
 /// Of texts and lists, `SHOW HOLDS` shows no more than this. A hold of which more would have to be shown has to be
@@ -46,6 +48,21 @@ pub(super) const STATS: &[&str] = &["name", "value"];
 pub(super) const VERSION: &[&str] = &["version"];
 pub(super) const HELP: &[&str] = &["command", "does"];
 pub(super) const DECIDED: &[&str] = &["id", "state", "message"];
+
+/// The names of `SHOW STATS`, and where in the JSON of the statistics they stand.
+const STATISTICS: [(&str, &str); 11] = [
+    ("since", "/since"),
+    ("statements_pass", "/statements/pass"),
+    ("statements_hold", "/statements/hold"),
+    ("statements_deny", "/statements/deny"),
+    ("overhead_us_p50", "/overhead_us/p50"),
+    ("overhead_us_p99", "/overhead_us/p99"),
+    ("upstream_us_p50", "/upstream_us/p50"),
+    ("upstream_us_p99", "/upstream_us/p99"),
+    ("audit_queued", "/audit/queued"),
+    ("audit_durable_lag_us_p50", "/audit/durable_lag_us/p50"),
+    ("audit_durable_lag_us_p99", "/audit/durable_lag_us/p99"),
+];
 
 /// How much of a hold a list showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,6 +170,25 @@ pub(super) fn sessions(views: &[SessionView]) -> Table {
         ]
     });
     Table { columns: SESSIONS, rows: rows.collect() }
+}
+
+/// `SHOW STATS`: what `/metrics` tells, as far as it fits into one number each; NULL where nothing was counted yet.
+/// The names that were there first stay first.
+pub(super) fn stats(told: &Value, beside: &Beside, audit_failed: Option<&str>, analyses: usize) -> Table {
+    let known = |name: &str, value: String| vec![Some(name.to_owned()), Some(value)];
+    let audit = audit_failed.map_or_else(|| "works".to_owned(), |error| format!("failed: {error}"));
+    let mut rows = vec![
+        known("sessions", beside.sessions.to_string()),
+        known("holds", beside.holds.to_string()),
+        known("audit", audit),
+    ];
+    rows.extend(STATISTICS.iter().map(|(name, at)| {
+        let value = told.pointer(at).filter(|value| !value.is_null());
+        let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        vec![Some((*name).to_owned()), text]
+    }));
+    rows.push(known("analyses_remembered", analyses.to_string()));
+    Table { columns: STATS, rows }
 }
 
 /// `SHOW HELP`.

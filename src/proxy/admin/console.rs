@@ -423,15 +423,9 @@ impl Console {
     }
 
     fn stats(&self) -> Table {
-        let waiting = self.shared.gate.list().len();
-        let failed = self.shared.log.failed();
-        let lines = [
-            ("sessions", self.shared.sessions.count().to_string()),
-            ("holds", waiting.to_string()),
-            ("audit", failed.map_or_else(|| "works".to_owned(), |error| format!("failed: {error}"))),
-        ];
-        let rows = lines.into_iter().map(|(name, value)| vec![Some(name.to_owned()), Some(value)]);
-        Table { columns: answer::STATS, rows: rows.collect() }
+        let beside = self.shared.beside();
+        let told = self.shared.statistics.to_json(&beside);
+        answer::stats(&told, &beside, self.shared.log.failed().as_deref(), self.shared.analyses.count())
     }
 
     /// Decides on a hold. What was asked is in the log before it is done.
