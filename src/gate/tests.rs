@@ -6,7 +6,7 @@ use crate::policy::{Identity, IdentityKind};
 use crate::sql::risk::Risk;
 use crate::sql::{Action, Effect, Object, ObjectKind};
 
-pub(super) fn request() -> HoldRequest {
+pub(crate) fn request() -> HoldRequest {
     HoldRequest {
         sql: "DELETE FROM orders".into(),
         params: vec!["17::int4".to_owned()],

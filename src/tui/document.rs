@@ -77,6 +77,7 @@ impl Document {
 
     /// Adds words of ours to the last line.
     pub(super) fn ours(&mut self, role: Role, text: &str) -> &mut Self {
+        work::add(1);
         self.role(role);
         // Ours has no such characters; a mistake here must not become a hole.
         self.text.extend(text.chars().filter(|character| !character.is_control()));
@@ -86,6 +87,7 @@ impl Document {
     /// Adds words of others to the last line; the lines of a block become lines with the same margin.
     pub(super) fn theirs(&mut self, role: Role, text: Untrusted<'_>) -> &mut Self {
         for piece in text.pieces() {
+            work::add(1);
             match piece {
                 Piece::Text(text) => {
                     self.role(role);
@@ -124,6 +126,7 @@ impl Document {
             let mut room = width.saturating_sub(line.margin.width()).max(1);
             loop {
                 let cut = self.cut(start, end, room);
+                work::add(1);
                 rows.push(Row { line: offset(index), start: offset(start), end: offset(cut) });
                 if cut == end {
                     break;
@@ -161,6 +164,7 @@ impl Document {
 
     /// A row as it is drawn.
     pub(super) fn spans<'a>(&'a self, row: Row, theme: &Theme) -> Vec<Span<'a>> {
+        work::add(1);
         let mut spans = Vec::new();
         let line = self.lines.get(row.line as usize).copied().unwrap_or(Line { start: 0, margin: Margin::Indent(0) });
         let continued = row.start != line.start;
@@ -189,6 +193,31 @@ impl Document {
         }
         spans
     }
+}
+
+/// Counts what is made of text: pieces, rows, cells. All of it is made in this file, whether or not it gets onto the
+/// screen, so that tests see what a picture costs.
+#[cfg(test)]
+pub(super) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        static DONE: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn add(count: usize) {
+        DONE.set(DONE.get() + count);
+    }
+
+    /// What was done since this was asked last, by this thread.
+    pub(in crate::tui) fn take() -> usize {
+        DONE.take()
+    }
+}
+
+#[cfg(not(test))]
+mod work {
+    pub(super) const fn add(_count: usize) {}
 }
 
 /// Documents are far smaller than this: see `detail`.
@@ -240,6 +269,7 @@ impl Cells {
     }
 
     fn cell(&mut self, columns: usize, pieces: impl Iterator<Item = (Role, String)>) {
+        work::add(1);
         let columns = columns.min(self.room);
         self.room -= columns;
         let mut left = columns;

@@ -247,6 +247,12 @@ impl Holds {
         queued.or_else(|| self.history.iter().find(|entry| entry.key == *key))
     }
 
+    /// How many are kept.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.queue.len() + self.history.len()
+    }
+
     /// How many wait.
     pub(super) fn pending(&self, now: Timestamp) -> usize {
         self.queue.values().filter(|entry| entry.is_pending(now)).count()

@@ -23,9 +23,9 @@ const PICTURE_EVERY: Duration = Duration::from_millis(34);
 /// How many keys may wait.
 const KEYS: usize = 256;
 /// How many tellings of the proxy may wait; beyond that it is not read.
-const TELLINGS: usize = 256;
+pub(super) const TELLINGS: usize = 256;
 /// How many commands may wait.
-const COMMANDS: usize = 64;
+pub(super) const COMMANDS: usize = 64;
 
 /// How the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

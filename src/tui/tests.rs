@@ -2,6 +2,7 @@
 
 mod calm;
 mod deciding;
+mod late;
 mod pictures;
 mod safe_text;
 mod scale;

@@ -1,7 +1,15 @@
 //! 1,000 holds and 5,000 sessions: what is made for a picture is bounded by the screen, what is kept is bounded too.
 
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
 use super::*;
+use crate::control::{Client, Server};
+use crate::gate::{self, Approver, Gate};
+use crate::tui::document::work;
 use crate::tui::holds::HISTORY_MAX;
+use crate::tui::{link, shell};
 
 fn many(count: usize) -> Vec<HoldView> {
     const LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
@@ -13,6 +21,99 @@ fn many(count: usize) -> Vec<HoldView> {
             HoldView { expires_at, ..low(&name) }
         })
         .collect()
+}
+
+fn sessions(count: usize) -> Message {
+    let session = |number: usize| serde_json::json!({"id": format!("s-{number}"), "identity": format!("app{number:04}"), "database": "shop"});
+    Message::Sessions((0..count).map(session).collect())
+}
+
+/// What each of some keys, and of some seconds that pass, makes of text: for the screen or not.
+fn costs(desk: &mut Desk) -> Vec<usize> {
+    let keys = [KeyCode::Down; 8].into_iter().chain([KeyCode::Char(' '), KeyCode::Enter, KeyCode::Down, KeyCode::Esc]);
+    work::take();
+    let mut costs: Vec<usize> = keys
+        .map(|key| {
+            desk.press(key);
+            work::take()
+        })
+        .collect();
+    for _ in 0..3 {
+        desk.wait(1_000);
+        costs.push(work::take());
+    }
+    costs
+}
+
+#[test]
+fn a_picture_costs_the_same_whatever_the_number_of_holds() {
+    for (width, height) in [(60, 16), (80, 24), (140, 45)] {
+        let few = costs(&mut Desk::connected(width, height, many(1_000).drain(..100).collect()));
+        assert!(few.iter().all(|cost| (1..4_000).contains(cost)), "{few:?}");
+        assert_eq!(costs(&mut Desk::connected(width, height, many(1_000))), few, "{width}x{height}");
+    }
+}
+
+#[test]
+fn a_picture_costs_the_same_whatever_the_number_of_sessions() {
+    for (width, height) in [(60, 16), (80, 24), (140, 45)] {
+        let cost = |count: usize| {
+            let mut desk = Desk::connected(width, height, Vec::new());
+            desk.key('2');
+            desk.told(sessions(count));
+            costs(&mut desk)
+        };
+        let few = cost(100);
+        assert!(few.iter().all(|cost| (1..4_000).contains(cost)), "{few:?}");
+        assert_eq!(cost(5_000), few, "{width}x{height}");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_holds_over_the_socket_are_shown_and_what_is_kept_is_bounded() {
+    let place = tempfile::tempdir().expect("a place");
+    let gate = Gate::new(gate::Options::default(), Arc::new(|_| Ok(())));
+    let server = Server::bind(place.path(), crate::control::State::new(gate.clone())).expect("a socket");
+    let serving = tokio::spawn(server.serve());
+    let fill = || -> Vec<gate::Ticket> {
+        let request = |number: usize| gate::HoldRequest {
+            sql: format!("DELETE FROM orders WHERE id = {number}").into(),
+            ..gate::tests::request()
+        };
+        (0..1_000).map(|number| gate.submit(request(number)).expect("there is room")).collect()
+    };
+    let mut waiting = fill();
+    let (tell, mut told) = mpsc::channel(shell::TELLINGS);
+    let (_ask, asked) = mpsc::channel(shell::COMMANDS);
+    let linked = tokio::spawn(link::run(Client::new(place.path()), tell, asked));
+    let mut desk = Desk::new(140, 45);
+    for _ in 0..3 {
+        // Until all that waits is known here.
+        let all = async {
+            while !desk.sees("Waiting: 1000") {
+                let message = told.recv().await.expect("the link runs");
+                desk.state.update(Event::Link(message), moment(desk.running));
+                if told.is_empty() {
+                    desk.draw();
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all).await.expect("all are told");
+        assert!(desk.state.holds.count() <= 1_000 + 200 + HISTORY_MAX, "{}", desk.state.holds.count());
+        // All of them end and others come, while nobody listens here: there are more changes than may wait.
+        for ticket in &waiting {
+            gate.deny(ticket.id(), &Approver::local("bob"), None).expect("denied");
+        }
+        waiting = fill();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(told.len() <= shell::TELLINGS);
+        desk.state.update(Event::Tick, moment(desk.running));
+        let message = told.recv().await.expect("the link runs");
+        desk.state.update(Event::Link(message), moment(desk.running));
+        desk.draw();
+    }
+    linked.abort();
+    serving.abort();
 }
 
 #[test]
@@ -32,11 +133,10 @@ fn a_thousand_holds_cost_no_more_rows_than_the_screen_has() {
 
 #[test]
 fn five_thousand_sessions_cost_no_more_rows_than_the_screen_has() {
-    let session = |number: usize| serde_json::json!({"id": format!("s-{number}"), "identity": format!("app{number}"), "database": "shop"});
     for (width, height) in [(60, 16), (80, 24), (140, 45)] {
         let mut desk = Desk::connected(width, height, Vec::new());
         desk.key('2');
-        desk.told(Message::Sessions((0..5_000).map(session).collect()));
+        desk.told(sessions(5_000));
         assert!(desk.sees("Sessions: 5000"), "{}", desk.screen());
         for _ in 0..50 {
             desk.press(KeyCode::PageDown);
