@@ -360,6 +360,31 @@ async fn it_is_sent_again_after_a_failure() {
 }
 
 #[tokio::test]
+async fn the_first_of_two_approvals_is_told_once() {
+    let hook = Receiver::start(|_| Answer::Status(200));
+    let wired = Wired::new(hook.port, QUICK);
+    let ticket = wired.gate.submit(HoldRequest { needs: 2, ..request() }).unwrap();
+    wired.gate.attach_radius(ticket.id(), None);
+    wired.until("the hold", |counts| counts.delivered == 1).await;
+    for (by, delivered) in [("bob", 2), ("carol", 3)] {
+        let by = pgsluice::gate::Approver::local(by);
+        wired.gate.approve(ticket.id(), &by, pgsluice::gate::Approve::default()).unwrap();
+        wired.until("an approval", |counts| counts.delivered == delivered).await;
+    }
+    let requests = hook.requests();
+    let events: Vec<_> = requests.iter().map(|request| request.json()["event"].clone()).collect();
+    assert_eq!(events, ["held", "partly_approved", "ended"]);
+    let told = requests[1].json();
+    assert_eq!(requests[1].header("pgsluice-event"), Some("partly_approved"));
+    assert_eq!((&told["hold"]["state"], &told["hold"]["needs"]), (&json!("pending"), &json!(2)));
+    assert_eq!(told["hold"]["approvals"][0]["by"], "bob");
+    let delivery = told["delivery"].as_str().unwrap();
+    assert!(delivery.ends_with("/approved-1"), "{delivery}");
+    // What the next one has to type.
+    assert!(told["commands"]["approve"].as_str().unwrap().contains(&ticket.id().to_string()), "{told}");
+}
+
+#[tokio::test]
 async fn it_is_sent_again_when_nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -185,6 +185,13 @@ pub fn facts(hold: &HoldView) -> Vec<Fact> {
     facts.0
 }
 
+/// What to type to approve exactly what is shown.
+#[must_use]
+pub fn approve_command(hold: &HoldView) -> String {
+    let digest: String = hold.digest.chars().take(DIGEST_CHARACTERS).collect();
+    format!("pgsluice holds approve {} --digest {digest} --reason '...'", hold.id)
+}
+
 /// Everything about a radius, also of a statement that is not held.
 #[must_use]
 pub fn radius_facts(radius: &Radius) -> Vec<Fact> {

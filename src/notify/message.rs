@@ -1,11 +1,13 @@
 //! What a message says, as JSON of our own. Pure.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::queue::Message;
 use super::{Content, Format, Part, Webhook, slack};
-use crate::gate::facts::DIGEST_CHARACTERS;
+use crate::gate::facts::approve_command;
 use crate::gate::{HoldState, HoldView};
 
 /// Of a statement's text a message has no more bytes than this.
@@ -22,6 +24,8 @@ const ENTRIES_MAX: usize = 100;
 pub enum Event {
     /// A statement is held.
     Held,
+    /// Somebody approved, and others have to as well.
+    PartlyApproved,
     /// A hold ended.
     Ended,
 }
@@ -32,6 +36,7 @@ impl Event {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Held => "held",
+            Self::PartlyApproved => "partly_approved",
             Self::Ended => "ended",
         }
     }
@@ -48,10 +53,11 @@ pub(super) fn message(event: Event, hold: &HoldView, webhook: &Webhook) -> Messa
     Message { event, delivery, body: Bytes::from(body) }
 }
 
-fn state_of(event: Event, hold: &HoldView) -> &'static str {
+fn state_of(event: Event, hold: &HoldView) -> Cow<'static, str> {
     match event {
-        Event::Held => "held",
-        Event::Ended => hold.state.as_str(),
+        Event::Held => "held".into(),
+        Event::PartlyApproved => format!("approved-{}", hold.approvals.len()).into(),
+        Event::Ended => hold.state.as_str().into(),
     }
 }
 
@@ -94,11 +100,6 @@ fn commands(hold: &HoldView) -> Value {
 
 pub(super) fn show_command(hold: &HoldView) -> String {
     format!("pgsluice holds show {}", hold.id)
-}
-
-pub(super) fn approve_command(hold: &HoldView) -> String {
-    let digest: String = hold.digest.chars().take(DIGEST_CHARACTERS).collect();
-    format!("pgsluice holds approve {} --digest {digest} --reason '...'", hold.id)
 }
 
 pub(super) fn deny_command(hold: &HoldView) -> String {

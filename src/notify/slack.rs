@@ -6,9 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::message::{Event, approve_command, deny_command, show_command};
+use super::message::{Event, deny_command, show_command};
 use super::{Content, Part};
-use crate::gate::facts::{About, facts, state};
+use crate::gate::facts::{About, approve_command, facts, state};
 use crate::gate::{HoldState, HoldView};
 use crate::text::Untrusted;
 
@@ -43,6 +43,18 @@ const TOLD: [About; 14] = [
     About::Value,
 ];
 
+/// What the next approver needs, who may not have read the first message.
+const TOLD_IN_BETWEEN: [About; 8] = [
+    About::Who,
+    About::Database,
+    About::Risk,
+    About::Radius,
+    About::Expires,
+    About::Touches,
+    About::Approvals,
+    About::Approved,
+];
+
 /// What is still of interest when it is over.
 const TOLD_AT_THE_END: [About; 5] = [About::Who, About::Database, About::Approvals, About::Approved, About::Ended];
 
@@ -50,6 +62,7 @@ pub(super) fn body(event: Event, hold: &HoldView, content: Content) -> Value {
     let mut lines = vec![head(event, hold)];
     let told = match event {
         Event::Held => &TOLD[..],
+        Event::PartlyApproved => &TOLD_IN_BETWEEN[..],
         Event::Ended => &TOLD_AT_THE_END[..],
     };
     let facts = facts(hold);
@@ -87,6 +100,10 @@ fn head(event: Event, hold: &HoldView) -> String {
         Event::Held => {
             let people = if hold.needs == 1 { "a person".to_owned() } else { format!("{} people", hold.needs) };
             format!("*pgsluice: {} waits for {people} to approve it* ({} risk)", hold.id, hold.risk)
+        }
+        Event::PartlyApproved => {
+            let more = usize::try_from(hold.needs).unwrap_or(usize::MAX).saturating_sub(hold.approvals.len());
+            format!("*pgsluice: {} is approved and waits for {more} more* ({} risk)", hold.id, hold.risk)
         }
         Event::Ended => format!("*pgsluice: {}* {}", hold.id, span(&state(hold))),
     }
@@ -161,6 +178,7 @@ mod tests {
     fn it_reads_well() {
         insta::assert_snapshot!(text(Event::Held, &pending(), USUAL));
         insta::assert_snapshot!(text(Event::Ended, &sample::hold(), USUAL));
+        insta::assert_snapshot!(text(Event::PartlyApproved, &pending(), USUAL));
     }
 
     #[test]

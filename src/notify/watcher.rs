@@ -1,4 +1,5 @@
-//! From changes of holds to messages: one when a hold is new, one when it ended.
+//! From changes of holds to messages: one when a hold is new, one when somebody approved and others have to as well, one
+//! when it ended.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ pub(super) struct Watcher {
 enum Told {
     /// Nothing, until its radius is known or then.
     NotBefore(Instant),
-    /// That it waits.
-    Held,
+    /// That it waits, and that so many have approved.
+    Held { approvals: usize },
 }
 
 /// The ends that have been told.
@@ -109,9 +110,10 @@ impl Watcher {
             }
         };
         let told = match told {
-            Told::NotBefore(_) if hold.radius != RadiusState::Computing => {
-                self.tell(Event::Held, hold);
-                Told::Held
+            Told::NotBefore(_) if hold.radius != RadiusState::Computing => self.tell_held(hold),
+            Told::Held { approvals } if hold.approvals.len() > approvals => {
+                self.tell(Event::PartlyApproved, hold);
+                Told::Held { approvals: hold.approvals.len() }
             }
             other => other,
         };
@@ -122,7 +124,7 @@ impl Watcher {
     fn next_due(&self) -> Option<Instant> {
         let due = |told: &Told| match told {
             Told::NotBefore(due) => Some(*due),
-            Told::Held => None,
+            Told::Held { .. } => None,
         };
         self.waiting.values().filter_map(due).min()
     }
@@ -134,8 +136,8 @@ impl Watcher {
         for id in ids {
             match self.gate.show(&id) {
                 Some(hold) if hold.is_pending() => {
-                    self.tell(Event::Held, &hold);
-                    self.waiting.insert(id, Told::Held);
+                    let told = self.tell_held(&hold);
+                    self.waiting.insert(id, told);
                 }
                 // Its end is among the changes that are still to come.
                 _ => drop(self.waiting.remove(&id)),
@@ -147,6 +149,12 @@ impl Watcher {
     fn forget_missed(&mut self) {
         let live: HashSet<HoldId> = self.gate.list().iter().map(|hold| hold.id.clone()).collect();
         self.waiting.retain(|id, _| live.contains(id));
+    }
+
+    /// The message says who has approved by then.
+    fn tell_held(&self, hold: &Hold) -> Told {
+        self.tell(Event::Held, hold);
+        Told::Held { approvals: hold.approvals.len() }
     }
 
     fn tell(&self, event: Event, hold: &Hold) {

@@ -1,6 +1,6 @@
 //! Holds as people read them.
 
-use crate::gate::facts::{About, DIGEST_CHARACTERS, count, facts, state, time_left};
+use crate::gate::facts::{About, approve_command, count, facts, state, time_left};
 use crate::gate::{HoldState, HoldView, Wait};
 use crate::text::Untrusted;
 
@@ -74,9 +74,8 @@ pub(super) fn news(before: &HoldView, after: &HoldView) -> Vec<String> {
 
 /// How to approve exactly what was shown, while it waits.
 pub(super) fn how_to_approve(hold: &HoldView) -> Option<String> {
-    let digest: String = hold.digest.chars().take(DIGEST_CHARACTERS).collect();
     let is_pending = hold.state == HoldState::Pending;
-    is_pending.then(|| format!("to approve this: pgsluice holds approve {} --digest {digest} --reason '...'", hold.id))
+    is_pending.then(|| format!("to approve this: {}", approve_command(hold)))
 }
 
 fn field(text: &mut String, label: &str, value: impl std::fmt::Display) {
