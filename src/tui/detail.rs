@@ -10,6 +10,7 @@ use super::theme::{Role, Theme, risk_role, risk_word};
 use crate::blast::radius::{TouchedRelation, Via};
 use crate::blast::{Basis, Radius, Rows};
 use crate::catalog::examine::{Cell, Examined, Sample};
+use crate::gate::facts::approve_command;
 use crate::gate::wording::{self, Said, Tone, Words};
 use crate::gate::{HoldState, HoldView};
 use crate::text::Untrusted;
@@ -198,11 +199,16 @@ impl Page<'_> {
             self.document.line(Margin::Indent(0)).ours(
                 Role::Danger,
                 &format!(
-                    " {glyph} {} bytes: too long to be judged here; see `pgsluice holds show {}` ",
-                    number((hold.sql.len() + values) as u64),
-                    hold.id
+                    " {glyph} {} bytes: too long to be judged here, so it cannot be approved here ",
+                    number((hold.sql.len() + values) as u64)
                 ),
             );
+            self.document.line(Margin::Indent(0)).ours(Role::Plain, "Read all of it, then approve it, in a shell:");
+            let read = format!("pgsluice holds show {} | less", hold.id);
+            for command in [read, approve_command(hold)] {
+                self.document.line(Margin::Indent(2)).theirs(Role::Strong, Untrusted::line(&command));
+            }
+            self.document.line(Margin::Indent(0)).ours(Role::Plain, "d denies it here. It begins with:");
             let beginning = hold
                 .sql
                 .char_indices()

@@ -131,16 +131,11 @@ impl Dialog {
             Kind::Approve => hold.confirmation(),
             Kind::Deny => Confirmation::Yes,
         };
-        let field = match (kind, &confirmation) {
-            (Kind::Deny, _) => Field::Reason,
-            (Kind::Approve, Confirmation::Name { .. }) => Field::Name,
-            (Kind::Approve, Confirmation::Yes) => Field::Confirm,
-        };
         Self {
             kind,
             key: HoldKey::of(&hold),
             hold,
-            field,
+            field: Field::Reason,
             rows: TextField::default(),
             reason: TextField::default(),
             name: TextField::default(),
@@ -171,7 +166,7 @@ impl Dialog {
             Progress::Over(_) => return Some("nothing can be decided here any more"),
             Progress::Open | Progress::Refused(_) => {}
         }
-        if self.kind == Kind::Deny && self.reason.text.trim().is_empty() {
+        if self.reason.text.trim().is_empty() {
             return Some("say why first");
         }
         if self.max_rows().is_err() {

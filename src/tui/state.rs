@@ -709,7 +709,7 @@ impl State {
             }
             Some(entry) if !self.has_seen(&entry.key) => Some(match &self.page {
                 Some(page) if page.statement_end.is_none() => {
-                    "the statement is too long to be judged here: see `pgsluice holds show`".to_owned()
+                    "too long to be judged here: what to type in a shell stands above the statement".to_owned()
                 }
                 _ => "read the statement to its end first: space or PgDn".to_owned(),
             }),

@@ -153,7 +153,18 @@ impl Desk {
         desk.wait(501);
         desk
     }
+
+    /// The same, with a reason written; what comes behind it has the focus.
+    fn reasoned(width: u16, height: u16, hold: HoldView, key: char) -> Self {
+        let mut desk = Self::opened(width, height, hold, key);
+        desk.write(REASON);
+        desk.press(KeyCode::Tab);
+        desk
+    }
 }
+
+/// What a decision in the tests gives for a reason.
+const REASON: &str = "tidy";
 
 fn moment(running: Duration) -> Moment {
     let start: Timestamp = "2026-01-01T03:00:00Z".parse().expect("a time");

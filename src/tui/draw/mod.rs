@@ -266,7 +266,8 @@ impl Picture<'_> {
             let approvals = format!("approved by {} of {}  ", hold.approvals.len(), hold.needs);
             cells = cells.ours(Role::Title, &left, left.len()).ours(Role::Title, &approvals, approvals.len());
             if !state.has_seen(&entry.key) {
-                let words = "read to the end to approve  ";
+                let too_long = state.page.as_ref().is_some_and(|page| page.statement_end.is_none());
+                let words = if too_long { "cannot be approved here  " } else { "read to the end to approve  " };
                 cells = cells.ours(Role::Caution, words, words.len());
             }
         } else {

@@ -13,8 +13,8 @@ fn a_opens_a_dialog_with_scope_row_bound_and_reason() {
 
 #[test]
 fn low_risk_is_confirmed_with_y() {
-    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
-    let body = ApproveBody { reason: None, max_rows: None, digest: Some("d".repeat(64)) };
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
+    let body = ApproveBody { reason: Some(REASON.to_owned()), max_rows: None, digest: Some("d".repeat(64)) };
     assert_eq!(desk.key('y'), [Command::Approve(id("h-7k2m"), body)]);
     // Once.
     assert_eq!(desk.key('y'), []);
@@ -23,20 +23,19 @@ fn low_risk_is_confirmed_with_y() {
 #[test]
 fn rows_and_reason_go_with_an_approval() {
     let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
-    desk.press(KeyCode::Up);
-    desk.write("tidy");
+    desk.write(REASON);
     desk.press(KeyCode::Up);
     desk.write("12x");
     assert_eq!(desk.key('y'), []);
     desk.press(KeyCode::Tab);
     desk.press(KeyCode::Tab);
-    let body = ApproveBody { reason: Some("tidy".to_owned()), max_rows: Some(12), digest: Some("d".repeat(64)) };
+    let body = ApproveBody { reason: Some(REASON.to_owned()), max_rows: Some(12), digest: Some("d".repeat(64)) };
     assert_eq!(desk.key('y'), [Command::Approve(id("h-7k2m"), body)]);
 }
 
 #[test]
 fn high_risk_needs_the_tables_name_typed() {
-    let mut desk = Desk::opened(80, 24, high("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, high("h-7k2m"), 'a');
     assert!(desk.sees("orders"));
     assert_eq!(decisions(&desk.key('y')), 0);
     desk.press(KeyCode::Backspace);
@@ -54,7 +53,7 @@ fn what_is_not_known_counts_as_high() {
     let unknown =
         [HoldView { radius: None, ..low("h-7k2m") }, HoldView { radius: Some(radius(Rows::UNKNOWN)), ..low("h-7k2m") }];
     for hold in unknown {
-        let mut desk = Desk::opened(80, 24, hold, 'a');
+        let mut desk = Desk::reasoned(80, 24, hold, 'a');
         assert_eq!(decisions(&desk.key('y')), 0);
         assert!(desk.sees("type the name first"), "{}", desk.screen());
     }
@@ -64,7 +63,7 @@ fn what_is_not_known_counts_as_high() {
 fn the_confirming_key_is_not_the_opening_key() {
     for (hold, opens) in [(low("h-7k2m"), 'a'), (high("h-7k2m"), 'a'), (low("h-7k2m"), 'd')] {
         assert_ne!(opens, crate::tui::dialog::CONFIRM);
-        let mut desk = Desk::opened(80, 24, hold, opens);
+        let mut desk = Desk::reasoned(80, 24, hold, opens);
         for _ in 0..5 {
             assert_eq!(decisions(&desk.key(opens)), 0);
             assert_eq!(decisions(&desk.press(KeyCode::Tab)), 0);
@@ -81,7 +80,7 @@ fn the_confirming_key_is_not_the_opening_key() {
 #[test]
 fn enter_never_approves() {
     for (hold, opens) in [(low("h-7k2m"), 'a'), (high("h-7k2m"), 'a'), (low("h-7k2m"), 'd')] {
-        let mut desk = Desk::opened(80, 24, hold, opens);
+        let mut desk = Desk::reasoned(80, 24, hold, opens);
         desk.write("orders");
         for _ in 0..10 {
             assert_eq!(decisions(&desk.press(KeyCode::Enter)), 0);
@@ -105,7 +104,7 @@ fn no_shifted_key_is_more_powerful() {
             desk.read();
             assert_eq!(decisions(&desk.event(shifted.clone())), 0);
             assert!(desk.state.dialog.is_none(), "{key} opens a dialog");
-            let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+            let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
             assert_eq!(decisions(&desk.event(shifted.clone())), 0, "{key} approves");
             let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'd');
             desk.write("no");
@@ -113,7 +112,7 @@ fn no_shifted_key_is_more_powerful() {
             assert_eq!(decisions(&desk.event(shifted)), 0, "{key} denies");
         }
     }
-    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     let control_y = Event::Key(KeyEvent::new(KeyCode::Char('y'), KeyModifiers::CONTROL));
     assert_eq!(decisions(&desk.event(control_y)), 0);
 }
@@ -124,13 +123,18 @@ fn a_dialog_arms_after_half_a_second_and_drops_what_was_typed_before() {
     desk.key('j');
     desk.read();
     desk.key('a');
+    desk.write("too early");
+    desk.press(KeyCode::Tab);
     assert_eq!(decisions(&desk.key('y')), 0);
     desk.wait(499);
     assert_eq!(decisions(&desk.key('y')), 0);
     assert!(desk.sees("keys typed before this was shown do not count"), "{}", desk.screen());
     desk.wait(1);
     assert!(desk.state.dialog.is_some());
-    assert_eq!(decisions(&desk.key('y')), 1);
+    desk.write(REASON);
+    desk.press(KeyCode::Tab);
+    let body = ApproveBody { reason: Some(REASON.to_owned()), max_rows: None, digest: Some("d".repeat(64)) };
+    assert_eq!(desk.key('y'), [Command::Approve(id("h-7k2m"), body)]);
 
     // Text as well.
     let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
@@ -155,6 +159,7 @@ fn a_dialog_that_was_not_on_the_screen_does_not_arm() {
     assert_eq!(desk.state.update(key('y'), moment(desk.running)), []);
     desk.draw();
     assert_eq!(decisions(&desk.key('y')), 0);
+    assert_eq!(desk.state.dialog.as_ref().map(|dialog| dialog.reason.text.as_str()), Some(""));
 }
 
 #[test]
@@ -166,6 +171,7 @@ fn the_clock_does_not_arm_a_dialog() {
     let jumped = Moment { at: moment(Duration::from_secs(60)).at, running: desk.running };
     let key = Event::Key(KeyEvent::new(KeyCode::Char('y'), KeyModifiers::NONE));
     assert_eq!(desk.state.update(key, jumped), []);
+    assert_eq!(desk.state.dialog.as_ref().map(|dialog| dialog.reason.text.as_str()), Some(""));
 }
 
 #[test]
@@ -173,10 +179,10 @@ fn paste_is_ignored_outside_of_text_fields() {
     let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
     assert_eq!(desk.paste("ja\ny\n"), []);
     assert_eq!((desk.selected(), desk.state.dialog.is_none()), (None, true));
-    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     assert_eq!(desk.paste("y"), []);
     // A name has to be typed.
-    let mut desk = Desk::opened(80, 24, high("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, high("h-7k2m"), 'a');
     desk.paste("orders");
     desk.press(KeyCode::Tab);
     assert_eq!(decisions(&desk.key('y')), 0);
@@ -257,6 +263,21 @@ fn d_denies_with_a_reason() {
 }
 
 #[test]
+fn an_approval_needs_a_reason_whatever_the_risk() {
+    for hold in [low("h-7k2m"), high("h-7k2m")] {
+        let mut desk = Desk::opened(80, 24, hold.clone(), 'a');
+        desk.write("  ");
+        desk.press(KeyCode::Tab);
+        if desk.state.dialog.as_ref().is_some_and(|dialog| dialog.asked_name().is_some()) {
+            desk.write("orders");
+            desk.press(KeyCode::Tab);
+        }
+        assert_eq!(decisions(&desk.key('y')), 0);
+        assert!(desk.sees("y approves: say why first"), "{}", desk.screen());
+    }
+}
+
+#[test]
 fn a_denial_needs_no_reading() {
     let long = HoldView { sql: format!("DELETE FROM orders WHERE id IN ({}0)", "1,\n".repeat(300)), ..low("h-7k2m") };
     let mut desk = Desk::connected(80, 24, vec![long]);
@@ -268,13 +289,13 @@ fn a_denial_needs_no_reading() {
 #[test]
 fn a_race_says_already_decided_by_bob() {
     // Seen while the dialog is open.
-    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     desk.told(held(ended(low("h-7k2m"), HoldState::Denied, Some("bob"), Some("no"))));
     assert!(desk.sees("already decided by bob"), "{}", desk.screen());
     assert_eq!(decisions(&desk.key('y')), 0);
 
     // Told in answer to our own.
-    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     desk.key('y');
     let error = ErrorBody {
         error: "h-7k2m is already decided by bob: denied".to_owned(),
@@ -296,7 +317,7 @@ fn a_race_says_already_decided_by_bob() {
 
 #[test]
 fn our_own_decision_is_no_race() {
-    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     desk.key('y');
     let approved = ended(low("h-7k2m"), HoldState::Approved, Some("alice"), None);
     desk.told(held(approved.clone()));
@@ -338,7 +359,7 @@ fn an_id_that_is_used_again_is_another_hold() {
 
 #[test]
 fn a_refusal_can_be_tried_again() {
-    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     desk.key('y');
     let error = ErrorBody {
         error: "bob cannot approve a statement of their own".to_owned(),

@@ -172,8 +172,19 @@ fn dialogs() {
     pictures("approve_low", usual, |desk| open(desk, low("h-7k2m"), 'a', true));
     pictures("approve_high", usual, |desk| {
         open(desk, high("h-7k2m"), 'a', true);
+        desk.write(REASON);
+        desk.press(KeyCode::Tab);
         desk.write("orders");
         desk.press(KeyCode::Tab);
+    });
+    pictures("approve_too_long", usual, |desk| {
+        let sql = format!("DELETE FROM orders WHERE id IN ({}0)", "1, ".repeat(400_000));
+        desk.told(Message::Connected(vec![HoldView { sql, ..low("h-7k2m") }]));
+        desk.key('j');
+        desk.press(KeyCode::Enter);
+        (0..8).for_each(|_| drop(desk.press(KeyCode::Down)));
+        desk.key('a');
+        assert!(desk.state.dialog.is_none());
     });
     pictures("deny", usual, |desk| {
         open(desk, high("h-7k2m"), 'd', true);
@@ -185,6 +196,8 @@ fn dialogs() {
     });
     pictures("refused", usual, |desk| {
         open(desk, low("h-7k2m"), 'a', true);
+        desk.write(REASON);
+        desk.press(KeyCode::Tab);
         desk.key('y');
         let error = ErrorBody {
             error: "alice cannot approve a statement of their own".to_owned(),
@@ -308,7 +321,7 @@ fn what_is_dangerous_looks_so() {
     assert_eq!(look(&desk, "THE AUDIT LOG CANNOT"), danger);
     assert_eq!(desk.buffer()[(139, 1)].bg, Color::Yellow, "the banner is as wide as the screen");
     // The line that approves.
-    let mut desk = Desk::opened(80, 24, high("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, high("h-7k2m"), 'a');
     desk.write("orders");
     desk.press(KeyCode::Tab);
     assert_eq!(look(&desk, " y approves "), danger);
