@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 
 use super::remote::RemoteArguments;
 use super::{CommandResult, Exit, Failure, Globals};
-use crate::tui::{self, Bell, Characters, Colors, Ending, Options, Theme};
+use crate::tui::{self, Bell, Characters, Colors, Ending, Notify, Options, Theme};
 
 /// `pgsluice tui ...`
 #[derive(Debug, Args)]
@@ -16,8 +16,20 @@ pub struct Arguments {
     /// Ring the terminal's bell when a statement is held
     #[arg(long)]
     bell: bool,
+    /// Have the desktop show that one is, through the terminal: how many wait and the highest risk, nothing else
+    #[arg(long, value_enum, value_name = "WAY", num_args = 0..=1, require_equals = true, default_missing_value = "osc9")]
+    notify: Option<Way>,
     #[command(flatten)]
     remote: RemoteArguments,
+}
+
+/// How the terminal is asked.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Way {
+    /// iTerm2, Windows Terminal, WezTerm, kitty, Ghostty
+    Osc9,
+    /// urxvt, foot, Ghostty
+    Osc777,
 }
 
 /// Runs it.
@@ -31,7 +43,11 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
         colors: if globals.color_on_stdout() { Colors::Ansi } else { Colors::None },
         characters: if arguments.ascii { Characters::Ascii } else { Characters::Unicode },
     };
-    let options = Options { theme, bell: if arguments.bell { Bell::Rings } else { Bell::Silent } };
+    let notify = arguments.notify.map(|way| match way {
+        Way::Osc9 => Notify::Osc9,
+        Way::Osc777 => Notify::Osc777,
+    });
+    let options = Options { theme, bell: if arguments.bell { Bell::Rings } else { Bell::Silent }, notify };
     match tui::run(client, options) {
         Ok(Ending::Quit) => Ok(Exit::Done),
         Ok(Ending::Signal(Signal::SIGHUP)) => Ok(Exit::HungUp),

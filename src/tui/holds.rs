@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::sql;
 use crate::gate::view::EndedView;
 use crate::gate::{HoldId, HoldState, HoldView};
+use crate::sql::risk::Level;
 
 /// How many holds that ended are kept for the history.
 pub(super) const HISTORY_MAX: usize = 1_000;
@@ -256,6 +257,12 @@ impl Holds {
     /// How many wait.
     pub(super) fn pending(&self, now: Timestamp) -> usize {
         self.queue.values().filter(|entry| entry.is_pending(now)).count()
+    }
+
+    /// The highest risk of those.
+    pub(super) fn worst(&self, now: Timestamp) -> Level {
+        let pending = self.queue.values().filter(|entry| entry.is_pending(now));
+        pending.map(|entry| entry.view.risk).max().unwrap_or(Level::None)
     }
 
     /// What was decided on holds that differ from this one in literals only, newest first.

@@ -185,7 +185,7 @@ async fn done(client: &Client, command: Command) -> Option<Message> {
                 Message::Alive
             }
         },
-        Command::Watch(_) | Command::Copy(_) | Command::Bell | Command::Quit => return None,
+        Command::Watch(_) | Command::Copy(_) | Command::Bell | Command::Notify(_) | Command::Quit => return None,
     })
 }
 
@@ -199,7 +199,9 @@ fn undone(command: Command) -> Option<Message> {
         }
         Command::Sample(id) => Some(Message::Sample(id, Err(why.to_owned()))),
         Command::Count(id) => Some(Message::Count(id, Err(why.to_owned()))),
-        Command::Verify | Command::Watch(_) | Command::Copy(_) | Command::Bell | Command::Quit => None,
+        Command::Verify | Command::Watch(_) | Command::Copy(_) | Command::Bell | Command::Notify(_) | Command::Quit => {
+            None
+        }
     }
 }
 

@@ -31,7 +31,7 @@ mod theme;
 
 pub use draw::draw;
 pub use shell::{Ending, run};
-pub use state::{Bell, Command, Event, Message, Moment, Options, Shown, State, Tab};
+pub use state::{Alert, Bell, Command, Event, Message, Moment, Notify, Options, Shown, State, Tab};
 pub use theme::{Characters, Colors, Theme};
 
 #[cfg(test)]

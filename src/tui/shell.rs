@@ -139,6 +139,7 @@ impl Shell {
                 self.screen.write(format!("\x1b]52;c;{text}\x07").as_bytes())
             }
             Command::Bell => self.screen.write(b"\x07"),
+            Command::Notify(alert) => self.screen.write(alert.escape_sequence().as_bytes()),
             command => {
                 if let Err(error) = self.ask.try_send(command) {
                     // Sixty-four are under way already, or the connection's task has died: it is not done later.

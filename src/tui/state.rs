@@ -14,11 +14,12 @@ use super::document::{Document, Row};
 use super::figures::{Session, Statistics};
 use super::holds::{Change, Cursor, Entry, HoldKey, Holds, Step};
 use super::layout::{self, Areas};
-use super::theme::{Role, Theme};
+use super::theme::{Role, Theme, risk_word};
 use crate::audit::LogView;
 use crate::catalog::examine::{Examined, Sample};
 use crate::control::api::{ApproveBody, DenyBody, ErrorBody};
 use crate::gate::{HoldId, HoldState, HoldView};
+use crate::sql::risk::Level;
 
 /// How long a message stands at the bottom.
 const NOTE_TIME: Duration = Duration::from_secs(8);
@@ -99,6 +100,8 @@ pub enum Command {
     Copy(String),
     /// Ring.
     Bell,
+    /// Have the desktop say so.
+    Notify(Alert),
     /// End.
     Quit,
 }
@@ -167,6 +170,43 @@ pub struct Options {
     pub theme: Theme,
     /// Whether a new hold rings.
     pub bell: Bell,
+    /// Whether the desktop is told of a new hold, and how.
+    pub notify: Option<Notify>,
+}
+
+/// How a terminal is asked to have the desktop show something. There is no way that all of them know, and some know
+/// both and would show it twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notify {
+    /// `OSC 9`: iTerm2, Windows Terminal, `WezTerm`, kitty, Ghostty.
+    Osc9,
+    /// `OSC 777`: urxvt, foot, Ghostty, VTE as some distributions build it.
+    Osc777,
+}
+
+/// What the desktop is told: numbers and words of ours, nothing that others wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alert {
+    /// The terminal's way.
+    pub way: Notify,
+    /// How many holds wait.
+    pub waiting: usize,
+    /// The highest risk among them.
+    pub worst: Level,
+}
+
+impl Alert {
+    /// What is written to the terminal.
+    #[must_use]
+    pub fn escape_sequence(&self) -> String {
+        let (waiting, worst) = (self.waiting, risk_word(self.worst));
+        let waits = if waiting == 1 { "statement waits" } else { "statements wait" };
+        let text = format!("{waiting} {waits} for approval, highest risk: {worst}");
+        match self.way {
+            Notify::Osc9 => format!("\x1b]9;pgsluice: {text}\x07"),
+            Notify::Osc777 => format!("\x1b]777;notify;pgsluice;{text}\x07"),
+        }
+    }
 }
 
 /// Whether a new hold rings the terminal's bell.
@@ -458,8 +498,15 @@ impl State {
     }
 
     fn ring(&mut self, new: usize) {
-        if new > 0 && self.options.bell == Bell::Rings {
+        if new == 0 {
+            return;
+        }
+        if self.options.bell == Bell::Rings {
             self.commands.push(Command::Bell);
+        }
+        if let Some(way) = self.options.notify {
+            let (waiting, worst) = (self.holds.pending(self.now.at), self.holds.worst(self.now.at));
+            self.commands.push(Command::Notify(Alert { way, waiting, worst }));
         }
     }
 

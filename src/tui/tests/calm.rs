@@ -3,7 +3,7 @@
 use ratatui::style::Color;
 
 use super::*;
-use crate::tui::state::{Bell, Tab};
+use crate::tui::state::{Bell, Notify, Tab};
 use crate::tui::theme::{Colors, Theme};
 
 /// The id of a hold by its number.
@@ -103,6 +103,37 @@ fn a_bell_is_optional() {
     assert_eq!(rings.told(held(ended(low("h-7k2m"), HoldState::Expired, None, None))), []);
 }
 
+#[test]
+fn the_desktop_is_told_where_asked_and_only_numbers_and_words_of_ours() {
+    let hostile =
+        HoldView { sql: "DROP \u{1b}]0;x\u{7} t".to_owned(), identity: "\u{7}evil".to_owned(), ..low("h-7k2m") };
+    let told = |notify: Option<Notify>, holds: &[HoldView]| {
+        let mut desk = Desk::with(80, 24, Options { notify, ..Options::default() });
+        desk.told(Message::Connected(Vec::new()));
+        let mut commands: Vec<Command> = holds.iter().flat_map(|hold| desk.told(held(hold.clone()))).collect();
+        // Only what is new.
+        commands.extend(desk.told(held(HoldView { digest: "e".repeat(64), ..holds[0].clone() })));
+        let written = commands.into_iter().map(|command| match command {
+            Command::Notify(alert) => alert.escape_sequence(),
+            other => panic!("{other:?}"),
+        });
+        written.collect::<Vec<_>>()
+    };
+    assert_eq!(told(None, std::slice::from_ref(&hostile)), [""; 0]);
+    let two = [hostile, HoldView { risk: Level::Critical, ..low("h-2222") }];
+    assert_eq!(
+        told(Some(Notify::Osc9), &two),
+        [
+            "\x1b]9;pgsluice: 1 statement waits for approval, highest risk: medium\x07",
+            "\x1b]9;pgsluice: 2 statements wait for approval, highest risk: CRITICAL\x07"
+        ]
+    );
+    assert_eq!(
+        told(Some(Notify::Osc777), &two[1..]),
+        ["\x1b]777;notify;pgsluice;1 statement waits for approval, highest risk: CRITICAL\x07"]
+    );
+}
+
 fn lost() -> Desk {
     let mut desk = Desk::connected(80, 24, vec![low("h-7k2m"), high("h-2222")]);
     desk.key('j');
@@ -184,7 +215,7 @@ fn a_proxy_that_was_started_again_knows_none_of_the_old_holds() {
 
 #[test]
 fn a_decision_under_way_when_the_connection_is_lost_is_not_known() {
-    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'a');
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     desk.key('y');
     desk.told(Message::Lost("gone".to_owned()));
     assert!(desk.sees("whether this was decided is not known"), "{}", desk.screen());
