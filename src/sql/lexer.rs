@@ -192,8 +192,10 @@ impl<'a> Lexer<'a> {
 
     /// Forgets the tokens so far, and goes on at the same place with other settings.
     pub(super) fn forget(&mut self, settings: LexerSettings) {
+        if self.settings.encoding != settings.encoding {
+            self.text = utf8(self.source, settings);
+        }
         self.settings = settings;
-        self.text = utf8(self.source, settings);
         self.out.tokens.clear();
         self.out.arena.clear();
         self.escapes.clear();
