@@ -7,6 +7,8 @@
 //! 2. the decisions of this session by [fingerprint](crate::sql::fingerprint): all but the literals;
 //! 3. the analyses of all sessions by fingerprint ([`Analyses`]): what the text says, not yet what it means here.
 //!
+//! Behind them the policy is asked, whose [`Verdicts`] on the same effects are remembered too.
+//!
 //! Decisions belong to one [`Epoch`]: with another policy, other facts about the database, another search path or role
 //! or lexer setting, everything is decided again. Those that rest on names of the session are not remembered at all. A
 //! statement that has to be held is always analysed itself: what the approver is shown is cut from its own text.
@@ -18,10 +20,11 @@ use foldhash::fast::RandomState;
 
 use super::analyses::{self, Analyses, Origin};
 use super::names::{Namespace, Portal, PortalState, Prepared};
+use super::verdicts::Verdicts;
 use crate::audit::{Judged, Record, RecordKind};
 use crate::blast::facts::CodeUse;
 use crate::blast::{self, ApprovedUse, Facts, NameContext, Resolved};
-use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
+use crate::policy::{Carrier, Engine, Identity, Outcome, Verdict};
 use crate::sql::setting::OWN_PREFIX;
 use crate::sql::{
     self, Action, Effect, Fingerprinter, LexerSettings, Limits, Object, ObjectKind, Script, SessionChange, Statement,
@@ -245,6 +248,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) portals: &'a Namespace<Portal>,
     pub(super) in_block: bool,
     pub(super) epoch: Epoch,
+    pub(super) verdicts: &'a Verdicts,
 }
 
 /// What was decided on a text.
@@ -539,9 +543,9 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
     let Sum { commands, parts, mut effects, mut reasons, changes, approved, approved_code, rests_on_names, .. } = sum;
     dedup_in_order(&mut effects);
     dedup_in_order(&mut reasons);
-    let request =
-        Request { database: around.database, effects: &effects, rows: None, in_transaction: around.in_block, carrier };
-    let verdict = around.engine.decide(around.identity, &request);
+    let effects: Arc<[Effect]> = effects.into();
+    let Surroundings { engine, identity, database, in_block, .. } = *around;
+    let verdict = around.verdicts.on(engine, identity, database, &effects, in_block, carrier);
     let nature = Nature {
         data: data_nature(&effects, approved),
         transaction: transaction_nature(&changes, &effects),
@@ -550,7 +554,7 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
     };
     Decision {
         command: commands.join("; "),
-        effects: effects.into(),
+        effects,
         reasons,
         verdict,
         changes,

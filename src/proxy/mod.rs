@@ -55,6 +55,7 @@ mod timing;
 pub mod tls;
 pub mod upstream;
 mod values;
+mod verdicts;
 pub mod workers;
 
 use std::fmt;

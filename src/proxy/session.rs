@@ -43,6 +43,7 @@ use super::statistics::Activity;
 use super::temporary::TemporaryRelations;
 use super::time_limits::{TimeLimits, Waits};
 use super::timing::Timing;
+use super::verdicts::Verdicts;
 use crate::audit::{Encoded, NotAppended, Record, RecordKind, Recorded, Scribe};
 use crate::blast::NameContext;
 use crate::gate::End;
@@ -217,6 +218,7 @@ pub(super) struct Session {
     /// What decisions rest on.
     pub(super) ground: Ground,
     pub(super) decider: Decider,
+    pub(super) verdicts: Verdicts,
     /// What was found out of the text at the head, where it is long.
     pub(super) analysed: Option<Analysed>,
     pub(super) statements: Namespace<Arc<Prepared>>,
@@ -319,6 +321,7 @@ impl Session {
             portals: &self.portals,
             in_block: self.transaction != TransactionStatus::Idle,
             epoch,
+            verdicts: &self.verdicts,
         };
         run(&mut self.decider, &around)
     }
