@@ -11,8 +11,8 @@
 //! # What one read costs
 //!
 //! A `SELECT` of `pgbench -S`, simple protocol, one client, by `scripts/instructions`: two `recvfrom`, two `sendto` and two
-//! `epoll_wait`, as PgBouncer. In user space about 30,000 instructions without SHA-256, for which the tool knows
-//! no instruction of the processor's; PgBouncer takes 4,300. About 5,000 of them cut the text into tokens and make its
+//! `epoll_wait`, as PgBouncer. In user space about 24,500 instructions without SHA-256, for which the tool knows
+//! no instruction of the processor's; PgBouncer takes 4,300. About 3,500 of them cut the text into tokens and make its
 //! fingerprint; looking that up, the policy and the catalog are a few hundred, since decisions are remembered; the rest is
 //! the reactor, the frames, the record, and what runs by the clock.
 
