@@ -52,7 +52,7 @@ impl Workers {
 
     /// Runs a task on one of the threads, to its end or until the future that this gives is dropped.
     ///
-    /// The threads take tasks in rounds of [`TOGETHER`]: the first so many go to the first thread, as many to the next, and
+    /// The threads take tasks in rounds of eight: the first so many go to the first thread, as many to the next, and
     /// so on. Sessions that share a thread share its wake-ups, which cost more than what it does when awake.
     pub fn run<F: Future<Output = ()> + Send + 'static>(&self, task: F) -> impl Future<Output = ()> + Send + use<F> {
         let worker = self.workers.iter().min_by_key(|worker| worker.tasks.load(Ordering::Relaxed) / TOGETHER);
