@@ -9,6 +9,7 @@ mod quoted;
 mod unicode;
 
 use std::ops::Range;
+use std::str::Utf8Error;
 
 use thiserror::Error;
 
@@ -102,8 +103,7 @@ pub enum LexErrorReason {
 /// [`LexError`] where the server would refuse the text, where its meaning depends on what is not known here, and
 /// where it is longer than the limits allow.
 pub fn lex(source: &[u8], settings: &LexerSettings, limits: &Limits) -> Result<Lexed, LexError> {
-    check_bytes(source, settings, limits)?;
-    let mut lexer = Lexer::new(source, *settings);
+    let mut lexer = Lexer::new(source, *settings, limits)?;
     lexer.rest()?;
     Ok(lexer.out)
 }
@@ -117,27 +117,25 @@ pub(super) fn lex_into(
 ) -> Result<(), LexError> {
     out.tokens.clear();
     out.arena.clear();
-    check_bytes(source, settings, limits)?;
-    let mut lexer = Lexer { out: std::mem::take(out), ..Lexer::new(source, *settings) };
+    let mut lexer = Lexer { out: std::mem::take(out), ..Lexer::new(source, *settings, limits)? };
     let cut = lexer.rest();
     *out = lexer.out;
     cut
 }
 
-/// What is wrong with a text before it is cut.
-pub(super) fn check_bytes(source: &[u8], settings: &LexerSettings, limits: &Limits) -> Result<(), LexError> {
+/// What is wrong with a text before it is cut; if nothing is, the source as text, where its encoding is UTF-8.
+fn check_bytes<'a>(source: &'a [u8], settings: LexerSettings, limits: &Limits) -> Result<Option<&'a str>, LexError> {
     if source.len() > limits.bytes || u32::try_from(source.len().saturating_mul(4)).is_err() {
         return Err(LexError { reason: LexErrorReason::TooLong, at: limits.bytes });
     }
     if let Some(at) = source.iter().position(|byte| *byte == 0) {
         return Err(LexError { reason: LexErrorReason::Nul, at });
     }
-    if settings.encoding == Encoding::Utf8
-        && let Err(error) = std::str::from_utf8(source)
-    {
-        return Err(LexError { reason: LexErrorReason::NotUtf8, at: error.valid_up_to() });
+    if settings.encoding != Encoding::Utf8 {
+        return Ok(None);
     }
-    Ok(())
+    let not_utf8 = |error: Utf8Error| LexError { reason: LexErrorReason::NotUtf8, at: error.valid_up_to() };
+    std::str::from_utf8(source).map(Some).map_err(not_utf8)
 }
 
 impl Lexed {
@@ -167,7 +165,7 @@ struct PendingEscape {
     token: usize,
 }
 
-/// Cuts one token after the other. The source must have passed [`check_bytes`].
+/// Cuts one token after the other.
 #[derive(Debug)]
 pub(super) struct Lexer<'a> {
     source: &'a [u8],
@@ -180,8 +178,14 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(source: &'a [u8], settings: LexerSettings) -> Self {
-        Self { source, text: utf8(source, settings), at: 0, settings, out: Lexed::default(), escapes: Vec::new() }
+    /// At the beginning of a source.
+    ///
+    /// # Errors
+    ///
+    /// The source is too long, holds a NUL, or is not in its encoding.
+    pub(super) fn new(source: &'a [u8], settings: LexerSettings, limits: &Limits) -> Result<Self, LexError> {
+        let text = check_bytes(source, settings, limits)?;
+        Ok(Self { source, text, at: 0, settings, out: Lexed::default(), escapes: Vec::new() })
     }
 
     /// Cuts what is left.
@@ -192,9 +196,7 @@ impl<'a> Lexer<'a> {
 
     /// Forgets the tokens so far, and goes on at the same place with other settings.
     pub(super) fn forget(&mut self, settings: LexerSettings) {
-        if self.settings.encoding != settings.encoding {
-            self.text = utf8(self.source, settings);
-        }
+        self.text = self.text.filter(|_| settings.encoding == Encoding::Utf8);
         self.settings = settings;
         self.out.tokens.clear();
         self.out.arena.clear();
@@ -386,13 +388,10 @@ impl<'a> Lexer<'a> {
         if let Some(text) = self.out.arena.get_mut(text_start..) {
             text.make_ascii_lowercase();
         }
-        if bytes.is_ascii() {
-            truncate_name(&mut self.out.arena, text_start);
-        } else if self.settings.server_encoding == ServerEncoding::SingleByte {
+        if self.settings.server_encoding == ServerEncoding::SingleByte && !bytes.is_ascii() {
             return Err(self.error(LexErrorReason::AmbiguousIdentifier, start));
-        } else {
-            self.cut_name(bytes, text_start, start)?;
         }
+        self.cut_name(bytes, text_start, start)?;
         self.at += length;
         self.token(TokenKind::Word, start, text_start);
         Ok(())
@@ -402,7 +401,7 @@ impl<'a> Lexer<'a> {
     /// sent them are given, to 63 bytes.
     fn cut_name(&mut self, sent: &[u8], text_start: usize, token_start: usize) -> Result<(), LexError> {
         let utf8 = self.settings.encoding == Encoding::Utf8 && self.settings.server_encoding == ServerEncoding::Utf8;
-        if !sent.is_ascii() && !utf8 {
+        if !utf8 && !sent.is_ascii() {
             // Converted to the server's encoding a byte beyond ASCII may become up to four.
             let beyond = sent.iter().filter(|byte| !byte.is_ascii()).count();
             if sent.len() + 3 * beyond > NAME_BYTES_MAX {
@@ -474,11 +473,6 @@ const fn classes() -> [u8; 256] {
         }
         byte += 1;
     }
-}
-
-/// The source as text, where it is UTF-8 and meant to be.
-fn utf8(source: &[u8], settings: LexerSettings) -> Option<&str> {
-    if settings.encoding == Encoding::Utf8 { std::str::from_utf8(source).ok() } else { None }
 }
 
 const fn is_space(byte: u8) -> bool {

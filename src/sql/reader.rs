@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::lexer::{LexError, LexErrorReason, Lexer, check_bytes};
+use super::lexer::{LexError, LexErrorReason, Lexer};
 use super::limits::Limits;
 use super::settings::LexerSettings;
 use super::split::{Ends, SplitError, StatementTokens};
@@ -88,8 +88,8 @@ impl<'a> StatementReader<'a> {
     ///
     /// The file is too long, holds a NUL, or is not in the encoding of the settings.
     pub fn new(source: &'a [u8], settings: LexerSettings, limits: Limits, file_bytes: usize) -> Result<Self, LexError> {
-        check_bytes(source, &settings, &limits.with_bytes(file_bytes))?;
-        Ok(Self { source, lexer: Lexer::new(source, settings), ends: Ends::new(limits), limits, start: 0 })
+        let lexer = Lexer::new(source, settings, &limits.with_bytes(file_bytes))?;
+        Ok(Self { source, lexer, ends: Ends::new(limits), limits, start: 0 })
     }
 
     /// Reads on until something happens.
