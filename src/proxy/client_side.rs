@@ -58,6 +58,17 @@ pub(super) struct Passage<'a> {
     pub(super) declared_types: &'a [u32],
 }
 
+impl<'a> Passage<'a> {
+    /// What a prepared statement is about to do with the values of a Bind, as far as both are known.
+    fn of(carrier: Carrier<'a>, prepared: Option<&'a Prepared>, bind: Option<&'a [u8]>) -> Self {
+        let Some(prepared) = prepared else {
+            return Self { carrier, sql: None, bind, types: &[], declared_types: &[] };
+        };
+        let (types, declared_types) = (prepared.types(), &*prepared.parameter_types);
+        Self { carrier, sql: Some(&prepared.text), bind, types, declared_types }
+    }
+}
+
 /// The message that carries a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carrier<'a> {
@@ -188,11 +199,11 @@ impl Session {
                 FrontendTag::FunctionCall => Carrier::FunctionCall,
                 _ => Carrier::Bind { portal: b"" },
             };
-            let passage = Passage { carrier, sql: None, bind: None, types: &[], declared_types: &[] };
+            let passage = Passage::of(carrier, None, None);
             return Some(self.pass(&passage, &decision));
         }
         let carrier = if tag == FrontendTag::Query { Carrier::Query } else { Carrier::Bind { portal: b"" } };
-        let passage = Passage { carrier, sql: None, bind: None, types: &[], declared_types: &[] };
+        let passage = Passage::of(carrier, None, None);
         Some(self.refuse(&passage, &decision, Refusal::too_long(header.total(), limit)))
     }
 
@@ -271,7 +282,7 @@ impl Session {
 
     fn query(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
         let sql = Query::decode(body)?.sql;
-        let passage = Passage { carrier: Carrier::Query, sql: Some(sql), bind: None, types: &[], declared_types: &[] };
+        let passage = Passage { sql: Some(sql), ..Passage::of(Carrier::Query, None, None) };
         if let Some(step) = self.after_wait(&passage) {
             return Ok(step);
         }
@@ -364,14 +375,7 @@ impl Session {
         let Some((prepared, decision)) = self.prepared_for_bind(statement) else {
             return Ok(Step::Wait);
         };
-        let known = prepared.clone();
-        let passage = Passage {
-            carrier: Carrier::Bind { portal },
-            sql: known.as_ref().map(|prepared| &*prepared.text),
-            bind: Some(body),
-            types: known.as_ref().map(|prepared| prepared.types()).unwrap_or_default(),
-            declared_types: known.as_ref().map(|prepared| &*prepared.parameter_types).unwrap_or_default(),
-        };
+        let passage = Passage::of(Carrier::Bind { portal }, prepared.as_deref(), Some(body));
         let state = match self.after_wait(&passage) {
             Some(Step::Forward) => PortalState::Approved,
             Some(step) => return Ok(step),
@@ -462,13 +466,7 @@ impl Session {
             return Ok(Step::Wait);
         }
         let Some(portal) = self.portals.find(name).cloned() else {
-            let passage = Passage {
-                carrier: Carrier::Execute { portal: name },
-                sql: None,
-                bind: None,
-                types: &[],
-                declared_types: &[],
-            };
+            let passage = Passage::of(Carrier::Execute { portal: name }, None, None);
             if let Some(step) = self.after_wait(&passage) {
                 return Ok(step);
             }
@@ -476,13 +474,8 @@ impl Session {
             let decision = Arc::new(self.decide_with(|_, around| judge_unknown(&reason, around)));
             return Ok(self.rule(&passage, &decision));
         };
-        let passage = Passage {
-            carrier: Carrier::Execute { portal: name },
-            sql: portal.prepared.as_ref().map(|prepared| &*prepared.text),
-            bind: portal.bind.as_deref(),
-            types: portal.prepared.as_ref().map(|prepared| prepared.types()).unwrap_or_default(),
-            declared_types: portal.prepared.as_ref().map(|prepared| &*prepared.parameter_types).unwrap_or_default(),
-        };
+        let carrier = Carrier::Execute { portal: name };
+        let passage = Passage::of(carrier, portal.prepared.as_deref(), portal.bind.as_deref());
         if let Some(step) = self.after_wait(&passage) {
             return Ok(step);
         }
@@ -532,8 +525,7 @@ impl Session {
 
     fn function_call(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
         let message = FunctionCall::decode(body)?;
-        let passage =
-            Passage { carrier: Carrier::FunctionCall, sql: None, bind: None, types: &[], declared_types: &[] };
+        let passage = Passage::of(Carrier::FunctionCall, None, None);
         if let Some(step) = self.after_wait(&passage) {
             return Ok(step);
         }
