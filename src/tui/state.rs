@@ -230,6 +230,13 @@ pub(super) struct Page {
     made_of: MadeOf,
 }
 
+impl Page {
+    /// Whether the statement is too long to be shown whole, so that it cannot be approved here.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.statement_end.is_none()
+    }
+}
+
 #[derive(Debug, PartialEq)]
 struct MadeOf {
     view: std::sync::Arc<HoldView>,
@@ -755,7 +762,7 @@ impl State {
                 Some("what it would touch is still being computed: a moment".to_owned())
             }
             Some(entry) if !self.has_seen(&entry.key) => Some(match &self.page {
-                Some(page) if page.statement_end.is_none() => {
+                Some(page) if page.is_too_long() => {
                     "too long to be judged here: what to type in a shell stands above the statement".to_owned()
                 }
                 _ => "read the statement to its end first: space or PgDn".to_owned(),

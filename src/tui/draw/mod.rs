@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span};
 use super::document::{Cells, Document};
 use super::holds::Entry;
 use super::layout::{Areas, SMALLEST};
-use super::state::{Focus, Link, Shown, State, Tab};
+use super::state::{Focus, Link, Page, Shown, State, Tab};
 use super::theme::{Role, risk_role, risk_word};
 use crate::gate::HoldState;
 
@@ -266,7 +266,7 @@ impl Picture<'_> {
             let approvals = format!("approved by {} of {}  ", hold.approvals.len(), hold.needs);
             cells = cells.ours(Role::Title, &left, left.len()).ours(Role::Title, &approvals, approvals.len());
             if !state.has_seen(&entry.key) {
-                let too_long = state.page.as_ref().is_some_and(|page| page.statement_end.is_none());
+                let too_long = state.page.as_ref().is_some_and(Page::is_too_long);
                 let words = if too_long { "cannot be approved here  " } else { "read to the end to approve  " };
                 cells = cells.ours(Role::Caution, words, words.len());
             }
