@@ -5,6 +5,7 @@ use std::process::Command;
 
 use pgsluice::cli::demo::throwaway::{Options, Throwaway};
 use pgsluice::proxy::tls::{SideTls, SslMode, UpstreamTls, UpstreamTlsOptions};
+use tokio_postgres::error::SqlState;
 
 use crate::support::{Door, Finished, certificate, finished, postgres_options, psql, start_postgres};
 
@@ -212,19 +213,31 @@ fn a_cancel_request_reaches_the_statement_it_is_for_and_no_other() {
         let tls = require_tls();
         let url = door.url("scrammed:secret", &format!("postgres?sslmode={client_mode}&channel_binding=disable"));
         door.runtime().block_on(async {
-            let (client, connection) = tokio_postgres::connect(&url, tls.clone()).await.unwrap();
-            tokio::spawn(connection);
-            let (other, connection) = tokio_postgres::connect(&url, tls.clone()).await.unwrap();
-            tokio::spawn(connection);
+            let connect = async || {
+                let (client, connection) = tokio_postgres::connect(&url, tls.clone()).await.unwrap();
+                tokio::spawn(connection);
+                client
+            };
+            let (client, other, watcher) = (connect().await, connect().await, connect().await);
+            let asleep = async |count| {
+                let active = "select from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'";
+                while watcher.query(active, &[]).await.unwrap().len() != count {}
+            };
             let own = client.cancel_token();
             let sleeping = tokio::spawn(async move { client.batch_execute("select pg_sleep(600)").await });
-            let active = "select from pg_stat_activity where query = 'select pg_sleep(600)' and state = 'active'";
-            while other.query(active, &[]).await.unwrap().is_empty() {}
-            other.cancel_token().cancel_query(tls.clone()).await.unwrap();
-            assert_eq!(other.query(active, &[]).await.unwrap().len(), 1, "the key of another session cancelled it");
+            asleep(1).await;
+            // It sleeps as well, so that its request is seen to have had its effect: a request is sent without
+            // waiting for that.
+            let (cancelled, ()) = tokio::join!(other.batch_execute("select pg_sleep(600)"), async {
+                asleep(2).await;
+                other.cancel_token().cancel_query(tls.clone()).await.unwrap();
+            });
+            assert_eq!(cancelled.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
+            asleep(1).await;
+            assert!(!sleeping.is_finished(), "the key of another session cancelled it");
             own.cancel_query(tls.clone()).await.unwrap();
             let error = sleeping.await.unwrap().unwrap_err();
-            assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::QUERY_CANCELED), "{error}");
+            assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error}");
         });
     }
 }
