@@ -19,6 +19,7 @@ mod holds;
 mod kill;
 mod lexer_oracle;
 mod limits;
+mod locks;
 mod log_oracle;
 mod login;
 mod monitoring;

@@ -1,12 +1,14 @@
 //! How much a statement would do in *this* database: effects + catalog facts -> blast radius. Pure.
 
 pub mod facts;
+pub mod locks;
 pub mod measure;
 mod names;
 pub mod radius;
 pub mod resolve;
 
 pub use facts::Facts;
+pub use locks::{Blocker, Blockers, Way};
 pub use measure::{Estimates, Measured, Planned, measure};
 pub use radius::{Basis, Radius, Rows};
 pub use resolve::{ApprovedUse, NameContext, Resolved, SearchPath, resolve, resolve_for_planning};

@@ -1,5 +1,6 @@
 //! A snapshot of what exists upstream, refreshed over a side connection.
 
+mod blockers;
 mod database;
 pub mod examine;
 mod extensions;
@@ -18,7 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::blast::{Facts, NameContext, Radius, Resolved};
+use crate::blast::{Blockers, Facts, NameContext, Radius, Resolved};
 use crate::sql::Statement;
 
 use database::Database;
@@ -139,6 +140,16 @@ impl Catalog {
         let busy = |_| "others are looking at rows right now; try again in a moment".to_owned();
         let turn = Arc::clone(&self.looks).try_acquire_owned().map_err(busy)?;
         Ok((self.database(&first.database).map_err(|error| error.to_string())?, turn))
+    }
+
+    /// Whom a statement with this radius would wait for now, and who waits for its own session: bounded in time and
+    /// number, never fails. `own` is the process id of the backend in whose transaction it waits; that one is in
+    /// nobody's way.
+    pub async fn blockers(&self, database: &str, radius: &Radius, own: Option<i32>) -> Blockers {
+        match self.database(database) {
+            Ok(database) => blockers::blockers(&database, radius, own).await,
+            Err(error) => blockers::unknown(error.to_string()),
+        }
     }
 
     /// How much a statement would do: bounded in time, never fails; what cannot be found out is unknown, with a

@@ -122,7 +122,7 @@ async fn sizes(link: &Link, request: &RadiusRequest, facts: &Facts) -> Result<Ha
 }
 
 /// Asks something of the catalogs, where names mean what `pg_catalog` says.
-async fn ask_catalog(link: &Link, query: &str) -> Result<Vec<SimpleQueryMessage>, CatalogError> {
+pub(super) async fn ask_catalog(link: &Link, query: &str) -> Result<Vec<SimpleQueryMessage>, CatalogError> {
     let begin = "begin read only; set local search_path = pg_catalog, pg_temp; set local statement_timeout = 2000";
     let answer = link.ask(&format!("{begin}; {query}; commit")).await;
     if answer.is_err() && link.is_open() {
@@ -131,7 +131,7 @@ async fn ask_catalog(link: &Link, query: &str) -> Result<Vec<SimpleQueryMessage>
     answer
 }
 
-fn number<T: std::str::FromStr>(row: &tokio_postgres::SimpleQueryRow, column: usize) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr>(row: &tokio_postgres::SimpleQueryRow, column: usize) -> Option<T> {
     row.try_get(column).ok().flatten()?.parse().ok()
 }
 

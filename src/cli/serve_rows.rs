@@ -1,12 +1,13 @@
-//! Lets approvers look at the rows behind a hold: recorded first, then asked of the database.
+//! Lets approvers look at the rows behind a hold, recorded first, and at who is in its way; then the database is asked.
 
 use std::sync::Arc;
 
 use crate::audit::{Record, RecordKind};
+use crate::blast::Blockers;
 use crate::catalog::RadiusRequest;
 use crate::catalog::examine::{Examined, Sample};
 use crate::control::{LookAtRows, Looking};
-use crate::gate::HoldId;
+use crate::gate::{HoldId, RadiusState, Wait};
 use crate::proxy::Shared;
 
 /// The rows of what waits at this proxy.
@@ -30,6 +31,26 @@ impl LookAtRows for Rows {
                 return Ok(None);
             };
             Ok(Some(shared.catalog.count(&statements).await))
+        })
+    }
+
+    // Nobody's data is shown, so nothing is recorded.
+    fn blockers(&self, id: HoldId) -> Looking<Blockers> {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let Some(hold) = shared.gate.show(&id) else { return Ok(None) };
+            if !hold.is_pending() {
+                return Err("it does not wait any more".to_owned());
+            }
+            let radius = match &hold.radius {
+                RadiusState::Known(radius) => Arc::clone(radius),
+                RadiusState::Computing => return Err("what it would touch is still being computed".to_owned()),
+                RadiusState::Unavailable => return Err("what it would touch is not known".to_owned()),
+            };
+            // The session of a ticket has been answered: its next transaction would wait as anybody's.
+            let waits = hold.request.wait == Wait::Inline;
+            let own = waits.then(|| shared.sessions.pid(&hold.request.session)).flatten();
+            Ok(Some(shared.catalog.blockers(&hold.request.database, &radius, own).await))
         })
     }
 }

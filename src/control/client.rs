@@ -23,6 +23,7 @@ use super::api::{
 };
 use super::remote_client::{Remote, distrust, tls_error};
 use crate::audit::LogView;
+use crate::blast::Blockers;
 use crate::catalog::examine::{Examined, Sample};
 use crate::gate::functions::ApprovedFunction;
 use crate::gate::{HoldId, HoldView};
@@ -251,6 +252,15 @@ impl Client {
     /// See [`ClientError`].
     pub async fn count(&self, id: &HoldId) -> Result<Vec<Examined<u64>>, ClientError> {
         self.request(Method::GET, &format!("/v1/holds/{id}/count"), None::<&()>).await
+    }
+
+    /// Whom a hold would wait for now, and who waits for its transaction.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn blockers(&self, id: &HoldId) -> Result<Blockers, ClientError> {
+        self.request(Method::GET, &format!("/v1/holds/{id}/blockers"), None::<&()>).await
     }
 
     /// Withdraws.

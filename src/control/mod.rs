@@ -14,6 +14,7 @@
 //! | `GET /v1/holds/{id}[?settle=true]` | one hold, when asked after its radius is known |
 //! | `GET /v1/holds/{id}/sample` | some of the rows it would change: a list of [`Examined`](crate::catalog::examine::Examined) |
 //! | `GET /v1/holds/{id}/count` | how many they are exactly |
+//! | `GET /v1/holds/{id}/blockers` | whom it would wait for now: [`Blockers`](crate::blast::Blockers) |
 //! | `GET /v1/statistics` | what was counted and measured |
 //! | `GET /v1/audit` | the log: a [`LogView`](crate::audit::LogView) |
 //! | `POST /v1/audit/verify` | the same after all of the log was verified |

@@ -41,6 +41,7 @@ pub(super) fn router(state: State) -> Router {
         .route("/v1/holds/{id}", get(show))
         .route("/v1/holds/{id}/sample", get(watching::sample))
         .route("/v1/holds/{id}/count", get(watching::count))
+        .route("/v1/holds/{id}/blockers", get(watching::blockers))
         .route("/v1/statistics", get(watching::statistics))
         .route("/v1/audit", get(watching::audit))
         .route("/v1/audit/verify", post(watching::verify))

@@ -18,6 +18,7 @@ use super::functions::Functions;
 use super::routes;
 use super::socket::{self, BindError, SocketFile};
 use crate::audit::Inspector;
+use crate::blast::Blockers;
 use crate::catalog::examine::{Examined, Sample};
 use crate::gate::{Gate, HoldId};
 
@@ -42,16 +43,18 @@ pub struct State {
     pub statistics: Arc<dyn Fn() -> Value + Send + Sync>,
     /// Looks at the audit log; `None` where there is none.
     pub inspector: Option<Inspector>,
-    /// Looks at the rows that a held statement would change; `None` where no database can be asked.
+    /// Looks at the rows that a held statement would change, and at locks; `None` where no database can be asked.
     pub rows: Option<Arc<dyn LookAtRows>>,
 }
 
-/// Looks at rows for an approver.
+/// Looks at the database for an approver.
 pub trait LookAtRows: Send + Sync {
     /// Some of the rows that a hold would change; `None` where it does not wait.
     fn sample(&self, id: HoldId, by: String) -> Looking<Vec<Examined<Sample>>>;
     /// How many rows a hold would change, exactly; `None` where it does not wait.
     fn count(&self, id: HoldId, by: String) -> Looking<Vec<Examined<u64>>>;
+    /// Whom a hold would wait for now, and who waits for its transaction; `None` where it is not known.
+    fn blockers(&self, id: HoldId) -> Looking<Blockers>;
 }
 
 /// A look under way. An error is why nobody may look now.

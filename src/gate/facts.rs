@@ -10,7 +10,7 @@ use jiff::{Timestamp, Unit};
 use super::view::{ActionView, ApprovalView, RiskView};
 use super::wording::{self, basis, sentence};
 use super::{HoldState, HoldView, Wait};
-use crate::blast::{Basis, Radius, Rows};
+use crate::blast::{Basis, Blockers, Radius, Rows};
 use crate::text::Untrusted;
 
 /// How much of a digest is enough to name it.
@@ -67,6 +67,8 @@ pub enum About {
     Depends,
     /// What the reader of the radius must know.
     Warning,
+    /// Who is in its way now.
+    Locks,
     /// When it began to wait.
     Since,
     /// When it expires.
@@ -105,6 +107,7 @@ impl About {
             Self::Trigger => "trigger",
             Self::Depends => "depends",
             Self::Warning => "warning",
+            Self::Locks => "locks now",
             Self::Since => "since",
             Self::Expires => "expires",
             Self::Approvals => "approvals",
@@ -137,6 +140,7 @@ impl About {
             Self::Trigger => "Trigger",
             Self::Depends => "Depends on what it touches",
             Self::Warning => "Warning",
+            Self::Locks => "Locks now",
             Self::Since => "Waits since",
             Self::Expires => "Expires",
             Self::Approvals => "Approvals",
@@ -183,6 +187,17 @@ pub fn facts(hold: &HoldView) -> Vec<Fact> {
     }
     facts.course(hold);
     facts.0
+}
+
+/// The same, with who was in its way when that was asked. It stands behind the radius, which it is about.
+#[must_use]
+pub fn facts_with(hold: &HoldView, blockers: Option<&Blockers>) -> Vec<Fact> {
+    let mut facts = facts(hold);
+    let place = facts.iter().position(|fact| fact.about == About::Since).unwrap_or(facts.len());
+    let sentences = blockers.map(wording::blockers).unwrap_or_default();
+    let locks = sentences.iter().map(|words| Fact { about: About::Locks, value: sentence(words) });
+    facts.splice(place..place, locks.collect::<Vec<_>>());
+    facts
 }
 
 /// What to type to approve exactly what is shown.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::facts::count;
 use crate::blast::radius::{Dependent, TouchedRelation, TouchedTrigger, TriggerEffects, Via};
-use crate::blast::{Basis, Rows};
+use crate::blast::{Basis, Blocker, Blockers, Rows, Way};
 use crate::text::Untrusted;
 
 /// A few words of a sentence.
@@ -112,6 +112,75 @@ pub fn dependent(dependent: &Dependent) -> Vec<Words<'_>> {
     let mut words = vec![theirs(Tone::Plain, dependent.kind.replace('_', " ")), ours(Tone::Plain, " ")];
     qualified(&mut words, Some(&dependent.schema), &dependent.name);
     words
+}
+
+/// `pid 4711, user app, idle in transaction for 4 min, holds RowExclusiveLock on public.orders; calls itself nightly`.
+/// What a client calls itself stands last: nothing of ours comes after it.
+#[must_use]
+pub fn blocker(blocker: &Blocker) -> Vec<Words<'_>> {
+    let mut words = vec![match blocker.pid {
+        Some(pid) => ours(Tone::Strong, format!("pid {pid}")),
+        None => ours(Tone::Strong, "a prepared transaction"),
+    }];
+    if let Some(user) = &blocker.user {
+        words.extend([ours(Tone::Plain, ", user "), theirs(Tone::Plain, user.as_str())]);
+    }
+    match (&blocker.state, &blocker.backend) {
+        (Some(state), _) => words.extend([ours(Tone::Plain, ", "), theirs(Tone::Plain, state.as_str())]),
+        (None, Some(backend)) => words.extend([ours(Tone::Plain, ", "), theirs(Tone::Plain, backend.as_str())]),
+        (None, None) if blocker.pid.is_some() => words.push(ours(Tone::Faint, ", what it does may not be seen")),
+        (None, None) => {}
+    }
+    if let Some(seconds) = blocker.transaction_seconds {
+        words.push(ours(Tone::Plain, format!(", its transaction is {} old", duration(seconds))));
+    }
+    let lock = theirs(Tone::Plain, blocker.lock.as_deref().unwrap_or("a lock"));
+    match blocker.way {
+        Way::Holds | Way::MayHoldRows => words.extend([ours(Tone::Caution, ", holds "), lock]),
+        Way::Queued => words.extend([ours(Tone::Caution, ", waits ahead of it for "), lock]),
+        Way::Behind => words.push(ours(Tone::Caution, ", waits now for the transaction of this statement")),
+    }
+    if let Some(name) = &blocker.name {
+        words.push(ours(Tone::Plain, " on "));
+        qualified(&mut words, blocker.schema.as_deref(), name);
+    }
+    if blocker.way == Way::MayHoldRows {
+        words.push(ours(Tone::Faint, ", in the way only where it has changed the same rows"));
+    }
+    if blocker.waits && matches!(blocker.way, Way::Holds | Way::MayHoldRows) {
+        words.push(ours(Tone::Caution, ", and waits for somebody itself"));
+    }
+    if let Some(name) = &blocker.application_name {
+        words.extend([ours(Tone::Faint, "; calls itself "), theirs(Tone::Faint, name.as_str())]);
+    }
+    words
+}
+
+/// All that is said of who is in the way, a sentence each.
+#[must_use]
+pub fn blockers(blockers: &Blockers) -> Vec<Vec<Words<'_>>> {
+    let mut sentences: Vec<Vec<Words<'_>>> = blockers.sessions.iter().flatten().map(blocker).collect();
+    if blockers.more > 0 {
+        sentences.push(vec![ours(Tone::Caution, format!("and {} more", blockers.more))]);
+    }
+    if blockers.sessions.as_ref().is_some_and(Vec::is_empty) {
+        let nobody = if blockers.unknown.is_empty() { "nobody is in its way" } else { "nobody that is known" };
+        sentences.push(vec![ours(Tone::Plain, nobody)]);
+    }
+    for unknown in &blockers.unknown {
+        sentences.push(vec![ours(Tone::Caution, "not known: "), theirs(Tone::Plain, unknown.as_str())]);
+    }
+    sentences.push(vec![ours(Tone::Faint, "as it was at "), theirs(Tone::Faint, blockers.at.as_str())]);
+    sentences
+}
+
+/// `12 s`, `4 min`, `3 h 5 min`.
+fn duration(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, _) => format!("{minutes} min"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
 }
 
 /// What a number of rows rests on, to be said behind it.

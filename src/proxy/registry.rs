@@ -86,6 +86,12 @@ impl Sessions {
         views
     }
 
+    /// The process id of a session's backend; `None` where there is no such session, or the server gave it none.
+    #[must_use]
+    pub fn pid(&self, id: &str) -> Option<i32> {
+        self.entries.get(id).and_then(|entry| entry.view.pid)
+    }
+
     /// Lists a session for as long as the guard lives.
     pub(super) fn enter(&self, view: SessionView, activity: Arc<Activity>) -> Listed {
         let id = Arc::clone(&view.id);

@@ -5,9 +5,11 @@ mod review;
 mod terminal;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::remote::RemoteArguments;
 use super::{CommandResult, Exit, Failure, Globals, Output, output};
+use crate::blast::Blockers;
 use crate::control::api::{ApproveBody, ReasonBody};
 use crate::control::{Client, ClientError};
 use crate::gate::facts::DIGEST_CHARACTERS;
@@ -27,7 +29,7 @@ pub struct Arguments {
 pub enum Command {
     /// List the statements that wait for approval, a line each
     List(ListArguments),
-    /// Show one of them: text, values, who asks, what it would touch
+    /// Show one of them: text, values, who asks, what it would touch, whose locks are in its way now
     Show(ShowArguments),
     /// Print what waits, then every change, until interrupted
     Watch(WatchArguments),
@@ -158,17 +160,37 @@ async fn list(client: &Client, arguments: &ListArguments) -> CommandResult {
 
 async fn show(client: &Client, arguments: &ShowArguments) -> CommandResult {
     let hold = client.hold(&arguments.id).await.map_err(failure)?;
+    let blockers = blockers(client, &hold).await;
     let mut output = Output::stdout();
     if arguments.json {
-        output.json(&hold)?;
+        output.json(&Shown { hold: &hold, blockers: blockers.as_ref() })?;
     } else {
-        output.line(render::whole(&hold))?;
+        output.line(render::whole_with(&hold, blockers.as_ref()))?;
         if let Some(how) = render::how_to_approve(&hold) {
             output.line(how)?;
         }
     }
     output.flush()?;
     Ok(Exit::Done)
+}
+
+/// What `holds show` prints: the hold, and what is true of it only now.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    hold: &'a HoldView,
+    blockers: Option<&'a Blockers>,
+}
+
+/// Who is in the way of a hold that waits. That nobody could be asked is an answer too.
+async fn blockers(client: &Client, hold: &HoldView) -> Option<Blockers> {
+    if hold.state != HoldState::Pending {
+        return None;
+    }
+    let unknown = |error: ClientError| {
+        Blockers::unknown(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(), error.to_string())
+    };
+    Some(client.blockers(&hold.id).await.unwrap_or_else(unknown))
 }
 
 async fn watch(client: &Client, arguments: &WatchArguments) -> CommandResult {

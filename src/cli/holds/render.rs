@@ -1,6 +1,7 @@
 //! Holds as people read them.
 
-use crate::gate::facts::{About, approve_command, count, facts, state, time_left};
+use crate::blast::Blockers;
+use crate::gate::facts::{About, approve_command, count, facts, facts_with, state, time_left};
 use crate::gate::{HoldState, HoldView, Wait};
 use crate::text::Untrusted;
 
@@ -48,8 +49,13 @@ pub(super) fn table(holds: &[HoldView]) -> Vec<String> {
 
 /// Everything about one hold.
 pub(super) fn whole(hold: &HoldView) -> String {
+    whole_with(hold, None)
+}
+
+/// The same, with who was in its way when that was asked.
+pub(super) fn whole_with(hold: &HoldView, blockers: Option<&Blockers>) -> String {
     let mut text = hold.id.to_string();
-    for fact in facts(hold) {
+    for fact in facts_with(hold, blockers) {
         match fact.about {
             About::State => {
                 text.push_str("  ");

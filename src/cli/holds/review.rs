@@ -6,9 +6,10 @@ use std::collections::HashSet;
 use super::super::{CommandResult, Exit, Failure, Output};
 use super::terminal::Terminal;
 use super::{failure, render};
+use crate::blast::Blockers;
 use crate::control::api::{ApproveBody, ReasonBody};
 use crate::control::{Client, ClientError};
-use crate::gate::facts::{About, facts};
+use crate::gate::facts::{About, facts_with};
 use crate::gate::{Confirmation, HoldId, HoldState, HoldView};
 use crate::text::Untrusted;
 
@@ -52,7 +53,8 @@ async fn one(client: &Client, terminal: &mut Terminal, id: &HoldId) -> Result<Th
             say(&[render::result(&hold)])?;
             return Ok(Then::Next);
         }
-        say(&told(&hold))?;
+        let blockers = super::blockers(client, &hold).await;
+        say(&told(&hold, blockers.as_ref()))?;
         let decided = match converse(terminal, Conversation::new(hold))? {
             Outcome::Quit => return Ok(Then::Quit),
             Outcome::Skip => return Ok(Then::Next),
@@ -102,9 +104,9 @@ fn say<T: std::fmt::Display>(lines: &[T]) -> Result<(), Failure> {
 }
 
 /// Everything about a hold, one fact a line, each line with words of ours in front.
-fn told(hold: &HoldView) -> Vec<String> {
+fn told(hold: &HoldView, blockers: Option<&Blockers>) -> Vec<String> {
     let mut lines = Vec::new();
-    for fact in facts(hold) {
+    for fact in facts_with(hold, blockers) {
         if fact.about == About::Statement {
             let count = fact.value.split('\n').count();
             lines.extend(fact.value.split('\n').enumerate().map(|(at, line)| {
@@ -340,14 +342,14 @@ mod tests {
 
     #[test]
     fn everything_is_told_a_fact_a_line() {
-        insta::assert_snapshot!(told(&pending(Level::High)).join("\n"));
+        insta::assert_snapshot!(told(&pending(Level::High), None).join("\n"));
     }
 
     #[test]
     fn no_line_of_the_client_passes_for_one_of_ours() {
         let mut hold = pending(Level::High);
         hold.sql = "select 1\r\nRisk: none\n\u{1b}[2J\rPolicy: fine".to_owned();
-        let lines = told(&hold);
+        let lines = told(&hold, None);
         assert_eq!(lines.iter().filter(|line| line.starts_with("Statement, line ")).count(), 3, "{lines:#?}");
         assert!(!lines.iter().any(|line| line == "Risk: none" || line.chars().any(is_deceptive)), "{lines:#?}");
     }

@@ -1,4 +1,4 @@
-//! What people watch: the log, the numbers, and the rows behind a hold.
+//! What people watch: the log, the numbers, the rows behind a hold, and who is in its way.
 
 use axum::extract::State as Shared;
 use axum::{Extension, Json};
@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Answer, PathId, Refusal};
 use crate::audit::{Inspector, LogView};
+use crate::blast::Blockers;
 use crate::catalog::examine::{Examined, Sample};
 use crate::control::caller::Caller;
 use crate::control::server::{LookAtRows, State};
@@ -46,6 +47,12 @@ pub(super) async fn count(
 ) -> Answer<Vec<Examined<u64>>> {
     let axum::extract::Path(id) = id?;
     let found = rows(&state)?.count(id.clone(), caller.name).await.map_err(|why| Refusal::unavailable(&why))?;
+    Ok(Json(found.ok_or(Refused::Unknown(id))?))
+}
+
+pub(super) async fn blockers(Shared(state): Shared<State>, id: PathId) -> Answer<Blockers> {
+    let axum::extract::Path(id) = id?;
+    let found = rows(&state)?.blockers(id.clone()).await.map_err(|why| Refusal::unavailable(&why))?;
     Ok(Json(found.ok_or(Refused::Unknown(id))?))
 }
 
