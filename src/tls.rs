@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use thiserror::Error;
 
 /// Why a file is of no use for TLS. Each says which file, and what to do.
@@ -17,6 +17,14 @@ pub enum FileError {
         "cannot read a certificate from {path}: {reason}. Give a PEM file with the certificate first, then its issuers"
     )]
     Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file with revocation lists cannot be read or holds none.
+    #[error("cannot read a revocation list from {path}: {reason}. Give a PEM file with the X509 CRL of each authority")]
+    Revocations {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -90,6 +98,22 @@ pub fn read_roots(path: &Path) -> Result<RootCertStore, FileError> {
             .map_err(|error| FileError::Certificate { path: path.to_owned(), reason: error.to_string() })?;
     }
     Ok(roots)
+}
+
+/// All revocation lists of a PEM file: at least one.
+///
+/// # Errors
+///
+/// It cannot be read, or holds none.
+pub fn read_revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
+    let fault = |reason: String| FileError::Revocations { path: path.to_owned(), reason };
+    let lists = CertificateRevocationListDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| fault(pem_fault(&error)))?;
+    if lists.is_empty() {
+        return Err(fault("no X509 CRL section".to_owned()));
+    }
+    Ok(lists)
 }
 
 /// The private key of a PEM file that nobody else can read.

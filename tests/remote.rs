@@ -4,7 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    date_time_ymd,
+};
 
 use crate::support::{Finished, Proxy, psql, shop, started};
 
@@ -18,6 +22,7 @@ impl Authority {
         let mut parameters = CertificateParams::new([]).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Self(CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap())
     }
 
@@ -33,6 +38,8 @@ impl Authority {
         parameters.distinguished_name = rcgen::DistinguishedName::new();
         parameters.distinguished_name.push(DnType::CommonName, common_name);
         parameters.extended_key_usages = vec![purpose];
+        let serial = fs::read_dir(place).unwrap().count() as u64 + 1;
+        parameters.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.0).unwrap();
         let file = |ending: &str, text: &str| {
@@ -42,13 +49,33 @@ impl Authority {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             path
         };
-        Pair { certificate: file("pem", &certificate.pem()), key: file("key", &key.serialize_pem()) }
+        Pair { certificate: file("pem", &certificate.pem()), key: file("key", &key.serialize_pem()), serial }
+    }
+
+    /// Says which certificates are revoked, until a year comes.
+    fn revoke(&self, list: &Path, serials: &[u64], until: i32) {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let made = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(until, 1, 2),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        fs::write(list, made.signed_by(&self.0).unwrap().pem().unwrap()).unwrap();
     }
 }
 
 struct Pair {
     certificate: PathBuf,
     key: PathBuf,
+    serial: u64,
 }
 
 /// A proxy that listens for approvers, with all that it takes.
@@ -63,11 +90,15 @@ struct Remote {
 impl Remote {
     /// `carol` may approve.
     fn start() -> Self {
-        Self::start_for("carol", |_| String::new())
+        Self::start_for("carol", |_| String::new(), |_, _| String::new())
     }
 
-    /// Somebody may approve, and more authorities than our own vouch for people.
-    fn start_for(approver: &str, more_authorities: impl FnOnce(&Path) -> String) -> Self {
+    /// Somebody may approve, more authorities than our own vouch for people, and there is more in `[control]`.
+    fn start_for(
+        approver: &str,
+        more_authorities: impl FnOnce(&Path) -> String,
+        more_control: impl FnOnce(&Path, &Authority) -> String,
+    ) -> Self {
         let postgres = shop();
         let mut proxy = Proxy::prepare(&postgres.url("postgres", "postgres"), &[]);
         let place = proxy.place.path().to_owned();
@@ -75,8 +106,9 @@ impl Remote {
         let own = servers.sign(&place, "gate", ExtendedKeyUsagePurpose::ServerAuth);
         let client_ca = approvers.write(&place, "approvers.pem");
         fs::write(&client_ca, fs::read_to_string(&client_ca).unwrap() + &more_authorities(&place)).unwrap();
+        let more = more_control(&place, &approvers);
         let config = format!(
-            "approvers = [{approver:?}]\n[control]\nlisten = \"127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
+            "approvers = [{approver:?}]\n[control]\nlisten = \"127.0.0.1:0\"\ncert = {:?}\nkey = {:?}\nclient_ca = {:?}\n{more}",
             own.certificate, own.key, client_ca
         );
         fs::write(place.join("pgsluice.toml"), config).unwrap();
@@ -218,6 +250,50 @@ fn anonymous(url: &str, server_ca: &Path) -> String {
 }
 
 #[test]
+fn a_revoked_certificate_is_refused_and_the_next_one_is_not() {
+    let nobody = |_: &Path| String::new();
+    let mut remote = Remote::start_for("carol", nobody, |place, approvers| {
+        let list = place.join("revoked.pem");
+        approvers.revoke(&list, &[], 2099);
+        format!("client_crl = {list:?}\n")
+    });
+    let list = remote.proxy.place.path().join("revoked.pem");
+    let (lost, next) = (remote.person("carol"), remote.person("carol"));
+    let code = |pair: &Pair| remote.holds(pair, &["list"]).code;
+    assert_eq!((code(&lost), code(&next)), (Some(0), Some(0)), "{}", remote.proxy.log());
+
+    remote.approvers.revoke(&list, &[lost.serial], 2099);
+    let refused = remote.holds(&lost, &["list"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("CertificateRevoked"), "{}", refused.stderr);
+    assert_eq!(code(&next), Some(0), "{}", remote.proxy.log());
+
+    // A list that is out of date, that is another authority's or that cannot be read says of nobody that they are good.
+    remote.approvers.revoke(&list, &[lost.serial], 2025);
+    assert_eq!((code(&lost), code(&next)), (Some(1), Some(1)));
+    Authority::new("others").revoke(&list, &[], 2099);
+    assert_eq!((code(&lost), code(&next)), (Some(1), Some(1)));
+    for text in ["", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"] {
+        // What was known before does not count.
+        remote.approvers.revoke(&list, &[lost.serial], 2099);
+        assert_eq!((code(&lost), code(&next)), (Some(1), Some(0)));
+        fs::write(&list, text).unwrap();
+        assert_eq!((code(&lost), code(&next)), (Some(1), Some(1)), "{text}");
+    }
+    assert!(remote.proxy.log().contains("cannot read a revocation list"), "{}", remote.proxy.log());
+    remote.approvers.revoke(&list, &[lost.serial], 2099);
+    assert_eq!((code(&lost), code(&next)), (Some(1), Some(0)));
+
+    // At the start it is one clear error.
+    remote.proxy.stop(nix::sys::signal::Signal::SIGTERM);
+    fs::write(&list, "no list").unwrap();
+    let refused = crate::support::finished(&mut remote.proxy.serve());
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    let told = refused.stderr.contains("cannot read a revocation list from") && refused.stderr.contains("hint: ");
+    assert!(told, "{}", refused.stderr);
+}
+
+#[test]
 fn without_a_list_nobody_is_let_in() {
     let postgres = shop();
     let proxy = Proxy::prepare(&postgres.url("postgres", "postgres"), &[]);
@@ -243,14 +319,18 @@ fn the_recipe_of_the_readme_makes_an_approver() {
     let readme = include_str!("../README.md");
     let mut blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let recipe = blocks.find(|text| text.contains("approvers-ca.key")).unwrap();
-    let remote = Remote::start_for("alice", |place| {
-        let mut shell = std::process::Command::new("sh");
-        let made = crate::support::finished(shell.args(["-e", "-c", recipe]).current_dir(place));
-        assert_eq!(made.code, Some(0), "is openssl installed? {}", made.stderr);
-        fs::read_to_string(place.join("approvers-ca.pem")).unwrap()
-    });
+    let remote = Remote::start_for(
+        "alice",
+        |place| {
+            let mut shell = std::process::Command::new("sh");
+            let made = crate::support::finished(shell.args(["-e", "-c", recipe]).current_dir(place));
+            assert_eq!(made.code, Some(0), "is openssl installed? {}", made.stderr);
+            fs::read_to_string(place.join("approvers-ca.pem")).unwrap()
+        },
+        |_, _| String::new(),
+    );
     let place = remote.proxy.place.path();
-    let alice = Pair { certificate: place.join("alice.pem"), key: place.join("alice.key") };
+    let alice = Pair { certificate: place.join("alice.pem"), key: place.join("alice.key"), serial: 0 };
     let listed = remote.holds(&alice, &["list"]);
     assert_eq!(listed.code, Some(0), "{}", listed.stderr);
 }

@@ -35,6 +35,7 @@ pub mod api;
 pub mod caller;
 pub mod client;
 pub mod functions;
+mod handshakes;
 pub mod remote_client;
 pub mod remote_server;
 mod routes;

@@ -147,7 +147,7 @@ pub(super) fn distrust(error: &rustls::Error) -> (String, &'static str) {
         }
         rustls::Error::AlertReceived(alert) => (
             format!("it does not accept the certificate shown to it ({alert:?})"),
-            "it has to be signed by an authority in the proxy's `control.client_ca`, valid today, and meant for clients",
+            "it has to be signed by an authority in the proxy's `control.client_ca`, valid today, not revoked, and meant for clients",
         ),
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => (
             "its certificate is signed by nobody who is trusted here".to_owned(),

@@ -11,19 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::server::VerifierBuilderError;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::accept::accept_all;
 use super::caller::{Caller, Nameless};
+use super::handshakes::Handshakes;
 use super::routes;
 use super::server::{State, answer};
 use crate::text::Untrusted;
-use crate::tls::{FileError, provider, read_certificates, read_key, read_roots};
+use crate::tls::FileError;
 
 /// Connections at the same time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 128;
@@ -48,6 +47,8 @@ pub struct RemoteServerOptions {
     pub key: PathBuf,
     /// The authorities that sign approvers' certificates, PEM.
     pub client_ca: PathBuf,
+    /// Which of those certificates are revoked: a list of each authority, PEM. `None`: that is not asked.
+    pub client_crl: Option<PathBuf>,
 }
 
 /// Why approvers elsewhere cannot be served.
@@ -89,16 +90,8 @@ pub enum RemoteBindError {
 pub struct RemoteServer {
     listener: TcpListener,
     address: SocketAddr,
-    acceptor: Acceptor,
+    handshakes: Arc<Handshakes>,
     state: State,
-}
-
-struct Acceptor(TlsAcceptor);
-
-impl std::fmt::Debug for Acceptor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Acceptor")
-    }
 }
 
 impl RemoteServer {
@@ -108,11 +101,11 @@ impl RemoteServer {
     ///
     /// See [`RemoteBindError`].
     pub async fn bind(options: &RemoteServerOptions, state: State) -> Result<Self, RemoteBindError> {
-        let acceptor = Acceptor(TlsAcceptor::from(Arc::new(server_config(options)?)));
+        let handshakes = Handshakes::new(options)?;
         let failed = |error| RemoteBindError::Listen { address: format!("{}:{}", options.host, options.port), error };
         let listener = TcpListener::bind((options.host.as_str(), options.port)).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, acceptor, state })
+        Ok(Self { listener, address, handshakes: Arc::new(handshakes), state })
     }
 
     /// Where it listens.
@@ -123,38 +116,20 @@ impl RemoteServer {
 
     /// Answers until it is dropped; so are the connections then.
     pub async fn serve(self) {
-        let Self { listener, acceptor: Acceptor(acceptor), state, .. } = self;
+        let Self { listener, handshakes, state, .. } = self;
         accept_all(listener, "the control address", CONNECTIONS_MAX, |(stream, peer)| {
-            admit(acceptor.clone(), stream, peer, state.clone())
+            admit(Arc::clone(&handshakes), stream, peer, state.clone())
         })
         .await;
     }
 }
 
-fn server_config(options: &RemoteServerOptions) -> Result<ServerConfig, RemoteBindError> {
-    let authorities: Arc<RootCertStore> = Arc::new(read_roots(&options.client_ca)?);
-    let verifier = WebPkiClientVerifier::builder_with_provider(authorities, provider())
-        .build()
-        .map_err(|error| RemoteBindError::Authorities { path: options.client_ca.clone(), error })?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("the ring provider has the cipher suites of TLS 1.2 and 1.3")
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(read_certificates(&options.certificate)?, read_key(&options.key)?)
-        .map_err(|error| RemoteBindError::Pair {
-            certificate: options.certificate.clone(),
-            key: options.key.clone(),
-            error,
-        })?;
-    config.alpn_protocols = vec![super::ALPN.to_vec()];
-    // No resumption: each connection shows its certificate.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok(config)
-}
-
 /// One connection from its first byte to its last.
-async fn admit(acceptor: TlsAcceptor, stream: TcpStream, peer: SocketAddr, state: State) {
+async fn admit(handshakes: Arc<Handshakes>, stream: TcpStream, peer: SocketAddr, state: State) {
+    let Some(acceptor) = handshakes.acceptor() else {
+        tracing::debug!(%peer, "a remote approver is not let in: who is revoked is not known");
+        return;
+    };
     let handshake = acceptor.accept(stream).into_fallible();
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,

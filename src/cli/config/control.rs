@@ -20,6 +20,8 @@ pub struct ControlEntry {
     pub key: Option<PathBuf>,
     /// The authorities that sign their certificates, PEM.
     pub client_ca: Option<PathBuf>,
+    /// Which of these certificates are revoked: the list of each authority, PEM. Read anew when it changes.
+    pub client_crl: Option<PathBuf>,
 }
 
 impl ControlEntry {
@@ -30,7 +32,7 @@ impl ControlEntry {
     /// Something that it takes is not configured.
     pub fn complete(self, approvers: &[String]) -> Result<Option<RemoteServerOptions>, Failure> {
         let Some(listen) = self.listen else {
-            return match self.cert.or(self.key).or(self.client_ca) {
+            return match self.cert.or(self.key).or(self.client_ca).or(self.client_crl) {
                 None => Ok(None),
                 Some(_) => Err(Failure::usage("[control] has certificates but no `listen`: nobody could connect")
                     .hint("add listen = \"HOST:PORT\", or remove the section")),
@@ -50,6 +52,7 @@ impl ControlEntry {
             certificate,
             key,
             client_ca,
+            client_crl: self.client_crl,
         }))
     }
 }
@@ -72,6 +75,10 @@ mod tests {
             Err(Failure::Told { message, .. }) => message,
             other => panic!("{text} was accepted: {other:?}"),
         };
+        assert_eq!(entry(all).complete(&alice).unwrap().unwrap().client_crl, None);
+        let revoking = format!("{all}\nclient_crl = \"r\"");
+        assert_eq!(entry(&revoking).complete(&alice).unwrap().unwrap().client_crl, Some(PathBuf::from("r")));
+        assert!(told("client_crl = \"r\"", &alice).contains("no `listen`"));
         assert!(told(all, &[]).contains("names nobody"));
         for line in all.lines() {
             assert!(told(&all.replace(line, ""), &alice).starts_with("[control]"), "without {line}");
