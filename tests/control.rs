@@ -193,6 +193,27 @@ async fn changes_are_streamed() {
 }
 
 #[tokio::test]
+async fn what_is_known_late_is_streamed_too() {
+    let running = start();
+    let mut stream = running.client.watch().await.expect("a stream");
+    let mut next = async || stream.next().await.expect("well formed").expect("more");
+    let ticket = running.gate.submit(HoldRequest { needs: 2, ..request("app") }).expect("there is room");
+    let first = next().await;
+    assert_eq!((&first.radius, first.radius_pending), (&None, true));
+    running.gate.attach_radius(ticket.id(), radius(5));
+    let measured = next().await;
+    assert_eq!((&measured.radius, measured.radius_pending), (&radius(5), false));
+    assert_ne!(measured.digest, first.digest, "what was seen before is not this");
+    for (name, state) in [("bob", HoldState::Pending), ("carol", HoldState::Approved)] {
+        running.gate.approve(ticket.id(), &Approver::local(name), Approve::default()).expect("approved");
+        let approved = next().await;
+        assert_eq!((approved.approvals.last().map(|by| by.by.as_str()), approved.state), (Some(name), state));
+    }
+    // Nothing more is told of it.
+    assert!(tokio::time::timeout(Duration::from_millis(200), next()).await.is_err());
+}
+
+#[tokio::test]
 async fn status_and_sessions_are_what_the_proxy_says() {
     let running = start();
     assert_eq!(running.client.status().await.expect("a status")["version"], "0");

@@ -30,7 +30,7 @@ pub(crate) fn request() -> HoldRequest {
     }
 }
 
-pub(super) fn radius(rows: u64) -> Radius {
+pub(crate) fn radius(rows: u64) -> Radius {
     Radius {
         rows: Rows::planner(rows),
         relations: Vec::new(),

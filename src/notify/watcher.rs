@@ -171,3 +171,108 @@ async fn until(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::gate::{self, Approve, Approver, HoldRequest, Ticket, tests as samples};
+    use crate::notify::{Content, Format, Part, PlainHttp};
+
+    /// A gate that is watched, and what is to be sent.
+    struct Watched {
+        gate: Gate,
+        queue: Arc<Queue>,
+        _finish: oneshot::Sender<()>,
+    }
+
+    impl Watched {
+        fn new() -> Self {
+            // Whoever approves before the radius is known may, for these tests.
+            let options = gate::Options { radius_patience: Duration::ZERO, ..gate::Options::default() };
+            let gate = Gate::new(options, Arc::new(|_| Ok(())));
+            let webhook = Webhook {
+                name: "ops".to_owned(),
+                url_file: PathBuf::new(),
+                secret_file: None,
+                format: Format::Json,
+                content: Content { sql: Part::Included, params: Part::Withheld },
+                timeout: Duration::from_secs(1),
+                plain: PlainHttp::LoopbackOnly,
+            };
+            let queue = Arc::new(Queue::new("ops".to_owned()));
+            let watcher = Watcher::new(gate.clone(), vec![(webhook, Arc::clone(&queue))]);
+            let (finish, finished) = oneshot::channel();
+            tokio::spawn(watcher.run(finished));
+            Self { gate, queue, _finish: finish }
+        }
+
+        async fn hold(&self) -> Ticket {
+            let ticket = self.gate.submit(HoldRequest { needs: 2, ..samples::request() }).expect("there is room");
+            // So that the watcher has seen it as it was.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            ticket
+        }
+
+        fn approve(&self, ticket: &Ticket, by: &str) {
+            self.gate.approve(ticket.id(), &Approver::local(by), Approve::default()).expect("approved");
+        }
+
+        /// The next message: of what, with how many rows, approved by how many.
+        async fn next(&self) -> (Event, serde_json::Value, usize) {
+            let message = tokio::time::timeout(Duration::from_secs(60), self.queue.next()).await.expect("a message");
+            let hold = serde_json::from_slice::<serde_json::Value>(&message.body).expect("JSON")["hold"].take();
+            let approvals = hold["approvals"].as_array().expect("a list").len();
+            (message.event, hold["radius"]["rows"]["value"].clone(), approvals)
+        }
+
+        async fn says_no_more(&self) -> bool {
+            tokio::time::timeout(Duration::from_secs(60), self.queue.next()).await.is_err()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_hold_is_told_with_its_radius_where_that_comes_in_time() {
+        let watched = Watched::new();
+        let ticket = watched.hold().await;
+        tokio::time::sleep(RADIUS_PATIENCE / 2).await;
+        watched.gate.attach_radius(ticket.id(), Some(samples::radius(17)));
+        assert_eq!(watched.next().await, (Event::Held, 17.into(), 0));
+        assert!(watched.says_no_more().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_radius_that_comes_too_late_is_not_told_as_another_hold() {
+        let watched = Watched::new();
+        let ticket = watched.hold().await;
+        assert_eq!(watched.next().await, (Event::Held, serde_json::Value::Null, 0));
+        watched.gate.attach_radius(ticket.id(), Some(samples::radius(17)));
+        assert!(watched.says_no_more().await);
+        watched.approve(&ticket, "bob");
+        assert_eq!(watched.next().await, (Event::PartlyApproved, 17.into(), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_approval_before_the_first_message_is_in_it_and_in_no_other() {
+        let watched = Watched::new();
+        let ticket = watched.hold().await;
+        watched.approve(&ticket, "bob");
+        watched.gate.attach_radius(ticket.id(), Some(samples::radius(17)));
+        assert_eq!(watched.next().await, (Event::Held, 17.into(), 1));
+        // Another change of the same hold does not tell of it again.
+        watched.gate.attach_radius(ticket.id(), Some(samples::radius(18)));
+        assert!(watched.says_no_more().await);
+        watched.approve(&ticket, "carol");
+        assert_eq!(watched.next().await, (Event::Ended, 18.into(), 2));
+        assert!(watched.says_no_more().await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_before_its_first_message_is_told_as_ended_alone() {
+        let watched = Watched::new();
+        drop(watched.hold().await);
+        assert_eq!(watched.next().await, (Event::Ended, serde_json::Value::Null, 0));
+        assert!(watched.says_no_more().await);
+    }
+}
