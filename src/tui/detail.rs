@@ -8,7 +8,7 @@ use super::holds::Entry;
 use super::sql;
 use super::theme::{Role, Theme, risk_role, risk_word};
 use crate::blast::radius::{TouchedRelation, Via};
-use crate::blast::{Basis, Radius, Rows};
+use crate::blast::{Basis, Blockers, Radius, Rows};
 use crate::catalog::examine::{Cell, Examined, Sample};
 use crate::gate::facts::approve_command;
 use crate::gate::wording::{self, Said, Tone, Words};
@@ -30,7 +30,7 @@ pub(super) enum Look<T> {
     /// On its way.
     Asked,
     /// Here.
-    Found(Vec<Examined<T>>),
+    Found(T),
     /// Not to be had.
     Failed(String),
 }
@@ -38,13 +38,14 @@ pub(super) enum Look<T> {
 /// What was asked for a hold on request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Looks {
-    pub(super) sample: Look<Sample>,
-    pub(super) count: Look<u64>,
+    pub(super) sample: Look<Vec<Examined<Sample>>>,
+    pub(super) count: Look<Vec<Examined<u64>>>,
+    pub(super) blockers: Look<Blockers>,
 }
 
 impl Default for Looks {
     fn default() -> Self {
-        Self { sample: Look::NotAsked, count: Look::NotAsked }
+        Self { sample: Look::NotAsked, count: Look::NotAsked, blockers: Look::NotAsked }
     }
 }
 
@@ -65,6 +66,7 @@ pub(super) fn detail(entry: &Entry, looks: &Looks, similar: &[&Entry], theme: &T
     page.people(hold);
     let statement_end = page.statement(hold);
     page.radius(hold);
+    page.blockers(hold, &looks.blockers);
     page.looks(looks);
     page.why(hold);
     page.circumstances(hold);
@@ -299,6 +301,30 @@ impl Page<'_> {
         let document = self.document.line(Margin::Indent(indent));
         document.ours(Role::Faint, branch);
         say(document, &wording::relation(relation));
+    }
+
+    /// Who is in its way: under the radius, which says whose locks that is about.
+    fn blockers(&mut self, hold: &HoldView, blockers: &Look<Blockers>) {
+        match blockers {
+            Look::NotAsked if hold.state == HoldState::Pending && hold.radius.is_some() => {
+                self.document.line(Margin::Indent(0)).ours(Role::Faint, "w asks who holds locks in its way now");
+            }
+            Look::NotAsked => {}
+            Look::Asked => {
+                self.heading("Locks in its way");
+                self.document.line(Margin::Indent(0)).ours(Role::Faint, "being asked for");
+            }
+            Look::Failed(why) => {
+                self.heading("Locks in its way");
+                self.refused(why);
+            }
+            Look::Found(found) => {
+                self.heading("Locks in its way");
+                for sentence in wording::blockers(found) {
+                    say(self.document.line(Margin::Indent(0)), &sentence);
+                }
+            }
+        }
     }
 
     fn looks(&mut self, looks: &Looks) {

@@ -177,6 +177,10 @@ async fn done(client: &Client, command: Command) -> Option<Message> {
             let result = client.count(&id).await.map_err(|error| error.to_string());
             Message::Count(id, result)
         }
+        Command::Blockers(id) => {
+            let result = client.blockers(&id).await.map_err(|error| error.to_string());
+            Message::Blockers(id, result)
+        }
         Command::Verify => match client.verify_audit().await {
             Ok(log) => Message::Audit(Box::new(log)),
             // It takes longer than an answer may; what it finds comes with the next look.
@@ -199,6 +203,7 @@ fn undone(command: Command) -> Option<Message> {
         }
         Command::Sample(id) => Some(Message::Sample(id, Err(why.to_owned()))),
         Command::Count(id) => Some(Message::Count(id, Err(why.to_owned()))),
+        Command::Blockers(id) => Some(Message::Blockers(id, Err(why.to_owned()))),
         Command::Verify | Command::Watch(_) | Command::Copy(_) | Command::Bell | Command::Notify(_) | Command::Quit => {
             None
         }

@@ -16,6 +16,7 @@ use super::holds::{Change, Cursor, Entry, HoldKey, Holds, Step};
 use super::layout::{self, Areas};
 use super::theme::{Role, Theme, risk_word};
 use crate::audit::LogView;
+use crate::blast::Blockers;
 use crate::catalog::examine::{Examined, Sample};
 use crate::control::api::{ApproveBody, DenyBody, ErrorBody};
 use crate::gate::{HoldId, HoldState, HoldView};
@@ -79,6 +80,8 @@ pub enum Message {
     Sample(HoldId, Result<Vec<Examined<Sample>>, String>),
     /// An exact count.
     Count(HoldId, Result<Vec<Examined<u64>>, String>),
+    /// Who is in the way.
+    Blockers(HoldId, Result<Blockers, String>),
 }
 
 /// What is to be done.
@@ -92,6 +95,8 @@ pub enum Command {
     Sample(HoldId),
     /// Have the rows counted.
     Count(HoldId),
+    /// Ask who is in the way.
+    Blockers(HoldId),
     /// Verify the log.
     Verify,
     /// Ask for what this tab shows, now and then.
@@ -472,6 +477,10 @@ impl State {
                 let look = result.map_or_else(Look::Failed, Look::Found);
                 self.look(&id, |looks| looks.count = look);
             }
+            Message::Blockers(id, result) => {
+                let look = result.map_or_else(Look::Failed, Look::Found);
+                self.look(&id, |looks| looks.blockers = look);
+            }
         }
     }
 
@@ -656,8 +665,9 @@ impl State {
             KeyCode::Esc | KeyCode::Left => self.leave(),
             KeyCode::Char('a') => self.open(Kind::Approve),
             KeyCode::Char('d') => self.open(Kind::Deny),
-            KeyCode::Char('s') => self.ask_for_rows(Command::Sample),
-            KeyCode::Char('c') => self.ask_for_rows(Command::Count),
+            KeyCode::Char('s') => self.ask_about(Command::Sample),
+            KeyCode::Char('c') => self.ask_about(Command::Count),
+            KeyCode::Char('w') => self.ask_about(Command::Blockers),
             KeyCode::Char('y') => self.copy(),
             KeyCode::Char('v') => self.verify(),
             _ => {}
@@ -776,11 +786,11 @@ impl State {
         }
     }
 
-    fn ask_for_rows(&mut self, command: fn(HoldId) -> Command) {
+    fn ask_about(&mut self, command: fn(HoldId) -> Command) {
         let Some(entry) = self.selected().filter(|_| self.tab == Tab::Queue) else { return };
         let (key, pending) = (entry.key.clone(), entry.is_pending(self.now.at));
         if !self.is_up() || !pending {
-            self.tell(Role::Caution, "its rows cannot be asked for any more");
+            self.tell(Role::Caution, "nothing can be asked about it any more");
             return;
         }
         if self.looks.len() >= LOOKS_MAX && !self.looks.contains_key(&key) {
@@ -790,6 +800,7 @@ impl State {
         let command = command(key.id);
         let already = match command {
             Command::Sample(_) => std::mem::replace(&mut looks.sample, Look::Asked) == Look::Asked,
+            Command::Blockers(_) => std::mem::replace(&mut looks.blockers, Look::Asked) == Look::Asked,
             _ => std::mem::replace(&mut looks.count, Look::Asked) == Look::Asked,
         };
         if !already {

@@ -20,14 +20,14 @@ const KEYS: [(&str, &str); 14] = [
     ("1-4, Tab", "another tab"),
     ("a", "approve: opens a dialog; y confirms in it"),
     ("d", "deny: opens a dialog that asks why"),
-    ("s", "a sample of the rows it would change"),
-    ("c", "count those rows exactly"),
+    ("s, c", "sample the rows it would change; count them"),
+    ("w", "who holds locks in its way now"),
     ("y", "copy the id to the clipboard (OSC 52)"),
     ("/", "filter the list"),
     ("v", "verify the whole audit log (on its tab)"),
     ("?", "this"),
     ("q, Ctrl-C", "quit; the proxy goes on"),
-    ("", "Enter decides nothing. This proxy has no grants."),
+    ("", "Enter decides nothing. There are no grants."),
 ];
 
 impl Picture<'_> {

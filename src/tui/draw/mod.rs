@@ -128,10 +128,10 @@ impl Picture<'_> {
         } else {
             let keys = match (state.tab, state.focus) {
                 (Tab::Queue, Focus::List) => {
-                    "j/k select  Enter read  a approve  d deny  s sample  c count  y copy id  / filter  ? help  q quit"
+                    "j/k select  Enter read  a approve  d deny  ? help  s sample  c count  w locks  y copy id  / filter  q quit"
                 }
                 (Tab::Queue, Focus::Detail) => {
-                    "j/k scroll  Esc back  a approve  d deny  s sample  c count  ? help  q quit"
+                    "j/k scroll  Esc back  a approve  d deny  ? help  s sample  c count  w locks  q quit"
                 }
                 (Tab::History, _) => "j/k select  Enter read  / filter  y copy id  ? help  q quit",
                 (Tab::Live, _) => "j/k scroll  / filter  ? help  q quit",

@@ -173,7 +173,7 @@ fn a_lost_connection_shows_how_old_everything_is() {
 #[test]
 fn a_lost_connection_disables_deciding() {
     let mut desk = lost();
-    for key in ['a', 'd', 's', 'c'] {
+    for key in ['a', 'd', 's', 'c', 'w'] {
         assert_eq!(desk.key(key), []);
         assert!(desk.state.dialog.is_none());
     }

@@ -5,6 +5,7 @@ use ratatui::style::{Color, Modifier};
 use super::*;
 use crate::audit::LogView;
 use crate::audit::inspect::{CheckpointView, VerificationView};
+use crate::blast::{Blocker, Blockers, Way};
 use crate::catalog::examine::{Cell, Examined, Sample};
 use crate::control::api::ErrorBody;
 use crate::gate::view::ApprovalView;
@@ -236,6 +237,52 @@ fn rows_behind_a_hold() {
         desk.wait(9_000);
         desk.press(KeyCode::Enter);
         for _ in 0..34 {
+            desk.press(KeyCode::Down);
+        }
+    });
+}
+
+#[test]
+fn locks_in_its_way() {
+    let blocker = Blocker {
+        way: Way::Holds,
+        pid: Some(4711),
+        user: Some("app".to_owned()),
+        application_name: Some("nightly\u{200b}".to_owned()),
+        backend: Some("client backend".to_owned()),
+        state: Some("idle in transaction".to_owned()),
+        transaction_seconds: Some(240),
+        waits: false,
+        schema: Some("public".to_owned()),
+        name: Some("orders".to_owned()),
+        lock: Some("RowExclusiveLock".to_owned()),
+    };
+    pictures("locks", Options::default(), |desk| {
+        connected(desk);
+        desk.key('j');
+        desk.key('j');
+        assert_eq!(desk.key('w'), [Command::Blockers(id("h-7k2m"))]);
+        let queued = Blocker { way: Way::Queued, pid: Some(4712), state: Some("active".to_owned()), ..blocker.clone() };
+        let hidden = Blocker {
+            way: Way::MayHoldRows,
+            state: None,
+            backend: None,
+            transaction_seconds: None,
+            application_name: None,
+            ..blocker.clone()
+        };
+        desk.told(Message::Blockers(
+            id("h-7k2m"),
+            Ok(Blockers {
+                at: "2026-01-01T03:00:00.000Z".to_owned(),
+                sessions: Some(vec![blocker.clone(), queued, hidden]),
+                more: 7,
+                unknown: vec!["which lock it takes on old_orders".to_owned()],
+            }),
+        ));
+        desk.wait(9_000);
+        desk.press(KeyCode::Enter);
+        for _ in 0..24 {
             desk.press(KeyCode::Down);
         }
     });

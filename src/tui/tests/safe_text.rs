@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::audit::LogView;
 use crate::audit::inspect::{CheckpointView, VerificationView};
+use crate::blast::{Blocker, Blockers, Way};
 use crate::catalog::examine::{Cell, Examined, Sample};
 use crate::control::api::ErrorBody;
 use crate::gate::view::{ActionView, ApprovalView, RiskView};
@@ -92,6 +93,23 @@ fn everywhere(text: &str, width: u16, height: u16) {
     desk.told(Message::Sample(id("h-7k2m"), Ok(vec![examined(Some(sample)), examined(None)])));
     desk.key('c');
     desk.told(Message::Count(id("h-7k2m"), Err(text.to_owned())));
+    desk.key('w');
+    let blocker = Blocker {
+        way: Way::Holds,
+        pid: Some(4711),
+        user: Some(text.to_owned()),
+        application_name: Some(text.to_owned()),
+        backend: Some(text.to_owned()),
+        state: Some(text.to_owned()),
+        transaction_seconds: Some(240),
+        waits: true,
+        schema: Some(text.to_owned()),
+        name: Some(text.to_owned()),
+        lock: Some(text.to_owned()),
+    };
+    let blockers =
+        Blockers { at: text.to_owned(), sessions: Some(vec![blocker]), more: 1, unknown: vec![text.to_owned()] };
+    desk.told(Message::Blockers(id("h-7k2m"), Ok(blockers)));
     for _ in 0..80 {
         let before = desk.state.scroll;
         desk.press(KeyCode::PageDown);
