@@ -69,7 +69,8 @@ impl Entry {
 }
 
 fn searched(view: &HoldView) -> String {
-    let sql = view.sql.char_indices().nth(SEARCHED_BYTES).map_or(view.sql.as_str(), |(at, _)| &view.sql[..at]);
+    let end = (0..=SEARCHED_BYTES.min(view.sql.len())).rev().find(|at| view.sql.is_char_boundary(*at));
+    let sql = &view.sql[..end.unwrap_or(0)];
     let fields = [
         view.id.to_string(),
         view.identity.clone(),
@@ -77,7 +78,10 @@ fn searched(view: &HoldView) -> String {
         view.state.as_str().to_owned(),
         sql.to_owned(),
     ];
-    fields.join("\n").to_lowercase()
+    let mut searched = fields.join("\n").to_lowercase();
+    // It is kept for as long as the hold is.
+    searched.shrink_to_fit();
+    searched
 }
 
 /// Which entry of a list is selected, and on which row of the list it stands on the screen.
@@ -252,6 +256,13 @@ impl Holds {
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.queue.len() + self.history.len()
+    }
+
+    /// How many bytes are kept of what waits beside what the proxy told.
+    #[cfg(test)]
+    pub(super) fn derived_bytes(&self) -> usize {
+        let of = |entry: &Entry| entry.searched.capacity() + entry.shape.as_ref().map_or(0, String::capacity);
+        self.queue.values().map(of).sum()
     }
 
     /// How many wait.

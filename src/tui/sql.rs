@@ -50,5 +50,8 @@ pub(super) fn shape(sql: &str) -> Option<String> {
     if sql.len() > COMPARED_BYTES_MAX {
         return None;
     }
-    analyze(sql.as_bytes(), &LexerSettings::default()).canonical.filter(|canonical| !canonical.is_empty())
+    let mut shape = analyze(sql.as_bytes(), &LexerSettings::default()).canonical?;
+    // It is kept for as long as the hold is, and made in room for the whole text.
+    shape.shrink_to_fit();
+    (!shape.is_empty()).then_some(shape)
 }

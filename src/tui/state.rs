@@ -414,6 +414,12 @@ impl State {
         self.seen.contains(key)
     }
 
+    /// How many holds keep what was asked about them.
+    #[cfg(test)]
+    pub(super) fn looks_kept(&self) -> usize {
+        self.looks.len()
+    }
+
     // What happens
 
     fn tick(&mut self) {

@@ -70,3 +70,43 @@ fn an_open_dialog_does_not_go_back_either() {
     assert!(!desk.sees("not what you looked at"), "{}", desk.screen());
     assert_eq!(desk.state.selected().map(|entry| entry.view.approvals.len()), Some(1));
 }
+
+#[test]
+fn a_radius_that_comes_late_is_shown_and_can_be_approved_then() {
+    let before = HoldView { radius: None, radius_pending: true, ..low("h-7k2m") };
+    let mut desk = Desk::connected(140, 45, vec![high("h-2222"), before]);
+    desk.press(KeyCode::End);
+    assert_eq!(desk.selected().as_deref(), Some("h-7k2m"));
+    desk.read();
+    assert!(desk.sees("being computed"), "{}", desk.screen());
+    let (cursor, name) = (desk.cursor_row(), desk.selected());
+    desk.key('a');
+    assert!(desk.state.dialog.is_none() && desk.sees("still being computed"), "{}", desk.screen());
+    desk.told(held(low("h-7k2m")));
+    assert_eq!((desk.cursor_row(), desk.selected()), (cursor, name), "nothing moves");
+    assert!(!desk.sees("what it would touch is being computed"), "{}", desk.screen());
+    desk.key('a');
+    assert!(desk.state.dialog.is_some(), "{}", desk.screen());
+}
+
+#[test]
+fn an_approval_that_comes_late_is_counted_where_it_is_read() {
+    let mut desk = Desk::connected(140, 45, vec![approved_by(&[])]);
+    desk.key('j');
+    assert!(desk.sees("approved by 0 of 2"), "{}", desk.screen());
+    let cursor = desk.cursor_row();
+    desk.told(held(approved_by(&["carol"])));
+    assert!(desk.sees("approved by 1 of 2"), "{}", desk.screen());
+    assert_eq!(desk.cursor_row(), cursor);
+}
+
+#[test]
+fn answers_that_nobody_asked_for_change_nothing() {
+    let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+    desk.key('j');
+    desk.draw();
+    let before = desk.screen();
+    desk.told(Message::Blockers(id("h-2222"), Err("late".to_owned())));
+    desk.told(Message::Count(id("h-2222"), Ok(Vec::new())));
+    assert_eq!(desk.screen(), before);
+}

@@ -1,5 +1,6 @@
 //! 1,000 holds and 5,000 sessions: what is made for a picture is bounded by the screen, what is kept is bounded too.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -145,6 +146,105 @@ fn five_thousand_sessions_cost_no_more_rows_than_the_screen_has() {
         desk.press(KeyCode::End);
         assert!(desk.sees("app4999"), "{}", desk.screen());
     }
+}
+
+/// All of it: what waits, and who is here.
+fn full(width: u16, height: u16) -> Desk {
+    let mut desk = Desk::connected(width, height, many(1_000));
+    desk.told(sessions(5_000));
+    desk
+}
+
+#[test]
+fn every_one_of_a_thousand_holds_can_be_reached() {
+    let mut desk = full(80, 24);
+    let mut reached = HashSet::new();
+    for step in 0..1_000 {
+        desk.state.update(Event::Key(KeyEvent::new(KeyCode::Down, KeyModifiers::NONE)), moment(desk.running));
+        let selected = desk.selected().expect("something is selected");
+        if step % 100 == 0 {
+            desk.draw();
+            let row = desk.cursor_row().expect("the cursor is on the screen");
+            assert!(desk.screen().lines().nth(row).is_some_and(|line| line.contains(&selected)), "{}", desk.screen());
+        }
+        reached.insert(selected);
+    }
+    assert_eq!(reached.len(), 1_000);
+    let last = desk.selected();
+    desk.press(KeyCode::Down);
+    desk.press(KeyCode::End);
+    assert_eq!(desk.selected(), last, "there is nothing behind the last");
+    desk.press(KeyCode::Home);
+    assert_eq!(desk.selected(), Some(many(1)[0].id.to_string()));
+}
+
+#[test]
+fn the_last_of_a_thousand_holds_and_of_five_thousand_sessions_is_found() {
+    let mut desk = full(80, 24);
+    let last = many(1_000)[999].id.to_string();
+    desk.key('/');
+    desk.write(&last);
+    desk.press(KeyCode::Enter);
+    assert_eq!(desk.state.entries().len(), 1);
+    desk.key('j');
+    assert_eq!(desk.selected(), Some(last));
+    desk.key('2');
+    desk.key('/');
+    desk.write("s-4999");
+    assert!(desk.sees("app4999") && !desk.sees("app4998"), "{}", desk.screen());
+}
+
+#[test]
+fn a_change_of_one_hold_makes_one_picture_and_one_page() {
+    let mut desk = full(140, 45);
+    desk.key('j');
+    work::take();
+    desk.draw();
+    let picture = work::take();
+    let change = |at: usize, rows: u64| {
+        let hold = many(1_000).swap_remove(at);
+        held(HoldView { radius: Some(radius(Rows::exact(rows))), digest: "e".repeat(64), ..hold })
+    };
+    // Of one that nobody looks at, wherever it stands: nothing is made but the picture.
+    for at in [1, 500, 999] {
+        desk.told(change(at, 7));
+        assert_eq!(work::take(), picture, "{at}");
+    }
+    // The same again is no change.
+    desk.state.update(Event::Link(change(500, 7)), moment(desk.running));
+    assert_eq!(work::take(), 0);
+    // Of the one that is read: its page, once.
+    desk.state.update(Event::Link(change(0, 7)), moment(desk.running));
+    assert!(work::take() > 0, "its page is made");
+    desk.draw();
+    let again = work::take();
+    desk.draw();
+    assert_eq!(work::take(), again, "and not again");
+}
+
+#[test]
+fn what_is_kept_of_each_hold_is_bounded() {
+    const TEXT: usize = 20_000;
+    let mut desk = full(80, 24);
+    for hold in many(1_000) {
+        // Each changes, and is looked at, more than once.
+        for rows in 0..3 {
+            let sql = format!("DELETE FROM orders WHERE id = {rows} -- {}", "\u{130}".repeat(TEXT / 2));
+            let changed = HoldView { sql, radius: Some(radius(Rows::exact(rows))), ..hold.clone() };
+            desk.state.update(Event::Link(held(changed)), moment(desk.running));
+        }
+    }
+    assert_eq!(desk.state.entries().len(), 1_000);
+    // What is searched of it, in lower case, whose letters may take more bytes.
+    let each = desk.state.holds.derived_bytes() / 1_000;
+    assert!(each < 16 << 10, "{each} bytes for each hold");
+    desk.press(KeyCode::Home);
+    for _ in 0..100 {
+        desk.press(KeyCode::Down);
+        desk.key('w');
+        desk.key('s');
+    }
+    assert!(desk.state.looks_kept() <= 32, "{}", desk.state.looks_kept());
 }
 
 #[test]
