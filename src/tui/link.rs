@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::state::{Command, Message, Tab};
+use super::event::{Command, Message, Tab};
 use crate::control::api::ErrorBody;
 use crate::control::{Client, ClientError};
 use crate::gate::HoldView;

@@ -19,6 +19,7 @@ mod detail;
 mod dialog;
 mod document;
 mod draw;
+mod event;
 mod figures;
 mod holds;
 mod layout;
@@ -30,8 +31,9 @@ mod terminal;
 mod theme;
 
 pub use draw::draw;
+pub use event::{Alert, Bell, Command, Event, Message, Moment, Notify, Options, Shown, Tab};
 pub use shell::{Ending, run};
-pub use state::{Alert, Bell, Command, Event, Message, Moment, Notify, Options, Shown, State, Tab};
+pub use state::State;
 pub use theme::{Characters, Colors, Theme};
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::draw::draw;
+use super::event::{Command, Event, Message, Moment, Options};
 use super::link;
-use super::state::{Command, Event, Message, Moment, Options, State};
+use super::state::State;
 use super::terminal::{Screen, give_back};
 use crate::control::Client;
 

@@ -17,7 +17,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;
 
 use super::draw::draw;
-use super::state::{Command, Event, Message, Moment, Options, Shown, State};
+use super::event::{Command, Event, Message, Moment, Options, Shown};
+use super::state::State;
 use crate::blast::radius::{TouchedRelation, Via};
 use crate::blast::{Radius, Rows};
 use crate::gate::view::{EndedView, sample};

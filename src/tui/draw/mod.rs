@@ -10,9 +10,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::document::{Cells, Document};
+use super::event::{Shown, Tab};
 use super::holds::Entry;
 use super::layout::{Areas, SMALLEST};
-use super::state::{Focus, Link, Page, Shown, State, Tab};
+use super::state::{Focus, Link, Page, State};
 use super::theme::{Role, risk_role, risk_word};
 use crate::gate::HoldState;
 

@@ -3,7 +3,7 @@
 use ratatui::style::Color;
 
 use super::*;
-use crate::tui::state::{Bell, Notify, Tab};
+use crate::tui::event::{Bell, Notify, Tab};
 use crate::tui::theme::{Colors, Theme};
 
 /// The id of a hold by its number.
