@@ -105,8 +105,6 @@ fn a_subquery_may_return_the_row_s_own_columns() {
         "id IN (VALUES ($1), ($2))",
         "id IN (SELECT x FROM (VALUES (1), (2)) v(x))",
         "id IN (SELECT x FROM unnest($1::int[]) x)",
-        "id IN (SELECT o.user_id FROM orders o)",
-        "id IN (SELECT x FROM orders o, unnest(o.users) x)",
         "id IN (SELECT s.user_id FROM (SELECT o.user_id FROM orders o WHERE o.amount = 5) s)",
         "id IN (WITH v(x) AS (VALUES (1)) SELECT x FROM v)",
     ] {
@@ -192,7 +190,6 @@ fn a_condition_on_either_side_of_a_join_bounds_the_change() {
         "UPDATE users u SET balance = 0 WHERE id IN (SELECT v.id FROM users v JOIN orders o ON o.user_id = v.id WHERE o.x = 7)",
         "UPDATE users u SET balance = 0 WHERE id IN \
          (SELECT v.id FROM users v LEFT JOIN orders o ON o.user_id = v.id WHERE o.id IS NULL)",
-        "UPDATE users u SET balance = 0 WHERE EXISTS (SELECT FROM orders o WHERE o.user_id = u.id)",
         "WITH s AS (DELETE FROM orders WHERE id = 7 RETURNING *) UPDATE users u SET balance = 0 FROM s WHERE u.id = s.user_id",
         "WITH s AS (INSERT INTO orders VALUES (7) RETURNING *) UPDATE users u SET balance = 0 FROM s WHERE u.id = s.user_id",
         "WITH RECURSIVE t AS (SELECT id FROM users WHERE id = 7 UNION SELECT c.id FROM users c JOIN t ON c.up = t.id) \
@@ -204,5 +201,123 @@ fn a_condition_on_either_side_of_a_join_bounds_the_change() {
         "MERGE INTO users u USING staging s ON u.id = s.id WHEN NOT MATCHED BY SOURCE AND u.id = 7 THEN DELETE",
     ] {
         assert_eq!(extent_of_change(text), Extent::Bounded, "{text}");
+    }
+}
+
+#[test]
+fn a_subquery_of_all_rows_bounds_nothing() {
+    for condition in [
+        "id IN (SELECT o.user_id FROM orders o)",
+        "id IN (SELECT user_id FROM orders)",
+        "id IN (TABLE orders)",
+        "id IN (SELECT user_id FROM orders WHERE amount > 0)",
+        "id IN (SELECT user_id FROM orders WHERE user_id IS NOT NULL)",
+        "id IN (SELECT user_id FROM orders ORDER BY at LIMIT 1000000)",
+        "id IN (SELECT o.user_id FROM orders o JOIN staging s ON s.id = o.id)",
+        "id IN (SELECT o.user_id FROM orders o WHERE o.user_id = u.id)",
+        "id IN (SELECT x FROM orders o, unnest(o.users) x)",
+        "id IN (SELECT user_id FROM orders WHERE day = '2026-01-01' UNION SELECT user_id FROM staging)",
+        "id = ANY (SELECT user_id FROM orders)",
+        "id = ANY (ARRAY(SELECT user_id FROM orders))",
+        "id = ANY ((SELECT array_agg(user_id) FROM orders)::int[])",
+        "(id, name) IN (SELECT user_id, name FROM orders)",
+        "id < (SELECT max(user_id) FROM orders)",
+        "ids <@ (SELECT array_agg(user_id) FROM orders)",
+        "EXISTS (SELECT FROM orders o WHERE o.user_id = u.id)",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.amount > 0)",
+        "EXISTS (SELECT 1 FROM orders o JOIN staging s ON s.id = o.id WHERE o.user_id = u.id)",
+        "EXISTS (SELECT 1 FROM orders o, staging s WHERE o.user_id = u.id AND s.day = '2026-01-01')",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id OR o.day = '2026-01-01')",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.day = '2026-01-01')",
+        "EXISTS (SELECT 1 FROM orders o WHERE EXISTS (SELECT 1 FROM staging s WHERE s.id = o.id AND s.id = u.id))",
+    ] {
+        let text = format!("UPDATE users u SET balance = 0 WHERE {condition}");
+        assert_eq!(extent_of_change(&text), Extent::Whole, "{text}");
+    }
+}
+
+#[test]
+fn a_subquery_asked_anew_for_each_row_bounds_by_its_rows_alone() {
+    for condition in [
+        "id IN (SELECT o.user_id FROM orders o WHERE o.user_id = u.id LIMIT 1)",
+        "id = (SELECT o.user_id FROM orders o WHERE o.user_id = u.id LIMIT 1)",
+        "id = (SELECT max(o.user_id) FROM orders o WHERE o.user_id = u.id)",
+        "id IN (SELECT u.id FROM orders o WHERE o.day = '2026-01-01')",
+        "id IN (SELECT coalesce(o.user_id, u.id) FROM orders o WHERE o.day = '2026-01-01')",
+        "id IN (SELECT o.user_id FROM orders o WHERE o.day = '2026-01-01' UNION SELECT u.id)",
+        "id IN (SELECT s.id FROM (SELECT u.id FROM orders o WHERE o.day = '2026-01-01') s)",
+        "id IN (SELECT y FROM (VALUES (id, 1), (0, 2)) v(y, z) WHERE z = 1)",
+        "id IN (SELECT x FROM generate_series(id, id) x LIMIT 1)",
+        "id IN (WITH v AS (SELECT u.id FROM orders o WHERE o.day = '2026-01-01') SELECT id FROM v)",
+        "id > ALL (SELECT user_id FROM orders WHERE day = '2026-01-01')",
+        "NOT id <= ANY (SELECT user_id FROM orders WHERE day = '2026-01-01')",
+        "x IS NOT DISTINCT FROM (SELECT o.x FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
+        // A row comes back for each user.
+        "EXISTS (SELECT count(*) FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01' HAVING true)",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01' GROUP BY ())",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01' ORDER BY count(*))",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01' WINDOW w AS (ORDER BY count(*)))",
+        "EXISTS (SELECT DISTINCT ON (count(*)) 1 FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
+    ] {
+        let text = format!("UPDATE users u SET balance = 0 WHERE {condition}");
+        assert_eq!(extent_of_change(&text), Extent::Whole, "{text}");
+    }
+    let lateral = "UPDATE users u SET balance = 0 FROM orders o, LATERAL \
+        (SELECT s.id FROM staging s WHERE s.order_id = o.id LIMIT 1) x WHERE u.id = x.id";
+    assert_eq!(extent_of_change(lateral), Extent::Whole);
+    let lateral = "UPDATE users u SET balance = 0 FROM orders o, LATERAL \
+        (SELECT o.user_id FROM staging s WHERE s.id = 7) x WHERE u.id = x.user_id";
+    assert_eq!(extent_of_change(lateral), Extent::Whole);
+}
+
+#[test]
+fn rows_without_a_partner_are_no_bound() {
+    for condition in [
+        "id NOT IN (SELECT user_id FROM orders)",
+        "id NOT IN (SELECT user_id FROM orders WHERE day = '2026-01-01')",
+        "NOT id IN (SELECT user_id FROM orders WHERE day = '2026-01-01')",
+        "id <> ALL (SELECT user_id FROM orders WHERE day = '2026-01-01')",
+        "id <> (SELECT max(user_id) FROM orders)",
+        "NOT EXISTS (SELECT FROM orders o WHERE o.user_id = u.id)",
+        "NOT EXISTS (SELECT FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
+    ] {
+        let text = format!("DELETE FROM users u WHERE {condition}");
+        assert_eq!(extent_of_change(&text), Extent::Whole, "{text}");
+        let text = format!("DELETE FROM users u WHERE {condition} AND u.balance = 0");
+        assert_eq!(extent_of_change(&text), Extent::Bounded, "{text}");
+    }
+}
+
+#[test]
+fn a_subquery_of_some_rows_bounds_the_change() {
+    for condition in [
+        "id IN (SELECT user_id FROM orders WHERE day = '2026-01-01')",
+        "id IN (SELECT user_id FROM orders WHERE day = $1)",
+        "id IN (SELECT user_id FROM orders ORDER BY at LIMIT 10)",
+        "id IN (SELECT o.user_id FROM orders o ORDER BY o.at LIMIT 10)",
+        "id IN (SELECT o.user_id FROM orders o JOIN staging s ON s.id = o.id WHERE s.day = '2026-01-01')",
+        "id IN (SELECT o.user_id FROM orders o WHERE o.id IN (SELECT s.id FROM staging s WHERE s.day = '2026-01-01'))",
+        "id IN (SELECT o.user_id FROM orders o WHERE EXISTS \
+            (SELECT FROM staging s WHERE s.id = o.id AND s.day = '2026-01-01'))",
+        "id IN (SELECT o.user_id FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
+        "id IN (SELECT x FROM orders o, unnest(o.users) x WHERE o.id = 7)",
+        "id IN (SELECT o.user_id FROM orders o WHERE o.id = (SELECT max(p.id) FROM orders p))",
+        "(id, name) IN (SELECT user_id, name FROM orders WHERE day = '2026-01-01')",
+        "id = ANY (SELECT user_id FROM orders WHERE day = '2026-01-01')",
+        "id = (SELECT max(user_id) FROM orders)",
+        "id = (SELECT o.user_id FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
+        "id < (SELECT min(user_id) FROM orders WHERE day = '2026-01-01')",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND day = '2026-01-01')",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND u.name = 'x')",
+        "EXISTS (SELECT 1 FROM orders o JOIN staging s ON s.id = o.id WHERE o.user_id = u.id AND s.day = '2026-01-01')",
+        "EXISTS (SELECT o.user_id FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01' \
+            GROUP BY o.user_id HAVING count(*) > 5)",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.day = '2026-01-01' AND EXISTS \
+            (SELECT 1 FROM staging s WHERE s.user_id = u.id AND s.id = 7))",
+    ] {
+        let text = format!("UPDATE users u SET balance = 0 WHERE {condition}");
+        assert_eq!(extent_of_change(&text), Extent::Bounded, "{text}");
     }
 }

@@ -135,6 +135,13 @@ impl<'a> Cursor<'a> {
         self.token(ahead).map(|token| token.kind)
     }
 
+    /// Whether a token of this kind stands between another place and here.
+    pub(super) fn has_kind_since(&self, start: usize, kind: TokenKind) -> bool {
+        let passed = self.words.tokens.tokens().get(start..self.at).unwrap_or_default();
+        self.words.looks.set(self.words.looks.get() + passed.len());
+        passed.iter().any(|token| token.kind == kind)
+    }
+
     /// The kind of the token before the next one.
     pub(super) fn kind_before(&self) -> Option<TokenKind> {
         self.words.tokens.tokens().get(self.at.checked_sub(1)?).map(|token| token.kind)

@@ -205,20 +205,20 @@ impl<'a> Parser<'a> {
             self.targets.push(Target { relation: changed.relation, alias: changed.alias, others: from.sources });
             let condition = self.expression().map(super::shape::Shape::into_condition);
             let target = self.targets.pop();
-            let mut conditions = from.conditions;
-            conditions.push(condition?);
-            Some(target.is_some_and(|target| self.excludes(&target, &from.links, &Condition::All(conditions))))
+            let condition = condition?;
+            let conditions: Vec<_> = from.conditions.iter().chain([&condition]).collect();
+            Some(target.is_some_and(|target| self.excludes(&target, &from.links, &conditions)))
         };
         let verb = if action == Action::Delete { "deletes" } else { "updates" };
         self.changes(changed, action, verb, bounded);
         Ok(if bounded == Some(true) { Exposed::default() } else { Exposed::one(changed.relation) })
     }
 
-    /// Whether a condition leaves rows of the target out; the links are those of what stands beside it.
-    fn excludes(&mut self, target: &Target<'a>, links: &[Link], condition: &Condition<'a>) -> bool {
+    /// Whether conditions leave rows of the target out; the links are those of what stands beside it.
+    fn excludes(&mut self, target: &Target<'a>, links: &[Link], conditions: &[&Condition<'a>]) -> bool {
         let own = Source::whole(target.alias, Exposed::one(target.relation));
         let mut sources: Vec<_> = target.others.iter().cloned().chain([own]).collect();
-        narrow(&mut sources, links, Some(condition), &mut self.literals());
+        narrow(&mut sources, links, conditions, &mut self.literals());
         sources.last().is_some_and(|own| own.narrowed != Narrowed::No)
     }
 
@@ -258,13 +258,13 @@ impl<'a> Parser<'a> {
         let mut conditions = joined;
         conditions.push(self.expression()?.into_condition());
         while self.cursor.eat(Keyword::When) {
-            self.merge_branch(changed, links, &mut conditions)?;
+            self.merge_branch(changed, links, &conditions)?;
         }
         Ok(())
     }
 
     /// `[NOT] MATCHED [BY SOURCE|TARGET] [AND condition] THEN UPDATE SET ...|DELETE|INSERT ...|DO NOTHING`
-    fn merge_branch(&mut self, changed: Changed<'a>, links: &[Link], joined: &mut Vec<Condition<'a>>) -> Parsed<()> {
+    fn merge_branch(&mut self, changed: Changed<'a>, links: &[Link], joined: &[Condition<'a>]) -> Parsed<()> {
         let unmatched = self.cursor.eat(Keyword::Not);
         self.cursor.expect(Keyword::Matched)?;
         let mut by_source = false;
@@ -275,7 +275,7 @@ impl<'a> Parser<'a> {
             }
         }
         let own = if self.cursor.eat(Keyword::And) { Some(self.expression()?.into_condition()) } else { None };
-        let bounded = self.branch_is_bounded(links, joined, own, unmatched && by_source);
+        let bounded = self.branch_is_bounded(links, joined, own.as_ref(), unmatched && by_source);
         self.cursor.expect(Keyword::Then)?;
         match self.cursor.eat_any(&[Keyword::Update, Keyword::Delete, Keyword::Insert, Keyword::Do]) {
             Some(Keyword::Update) => {
@@ -301,23 +301,16 @@ impl<'a> Parser<'a> {
     fn branch_is_bounded(
         &mut self,
         links: &[Link],
-        joined: &mut Vec<Condition<'a>>,
-        own: Option<Condition<'a>>,
+        joined: &[Condition<'a>],
+        own: Option<&Condition<'a>>,
         without_partner: bool,
     ) -> bool {
         let Some(target) = self.targets.last().cloned() else { return false };
         if without_partner {
-            return own.is_some_and(|own| self.excludes(&target, &[], &own));
+            return own.is_some_and(|own| self.excludes(&target, &[], &[own]));
         }
-        let length = joined.len();
-        joined.extend(own);
-        let all = Condition::All(std::mem::take(joined));
-        let bounded = self.excludes(&target, links, &all);
-        if let Condition::All(parts) = all {
-            *joined = parts;
-        }
-        joined.truncate(length);
-        bounded
+        let all: Vec<_> = joined.iter().chain(own).collect();
+        self.excludes(&target, links, &all)
     }
 
     fn merge_insert(&mut self, changed: Changed<'a>) -> Parsed<()> {

@@ -190,6 +190,8 @@ impl<'a> Parser<'a> {
         let condition = match (kind, quantifier) {
             (None, _) | (Some(TestKind::Unlike), Keyword::Any | Keyword::Some) => Condition::Opaque,
             (Some(TestKind::Equal), Keyword::All) => Condition::Opaque,
+            // ALL holds for every row where the query has none, and so does the negation of ANY.
+            (Some(kind), _) if kind != TestKind::Equal && matches!(right, Shape::Query(_)) => Condition::Opaque,
             (Some(kind), _) => {
                 // A constant here is an array: what is in it is not looked at.
                 let right = if right.is_constant() { Shape::Constant(Constant::External) } else { right };
@@ -318,8 +320,11 @@ impl<'a> Parser<'a> {
             Keyword::Distinct => {
                 self.cursor.expect(Keyword::From)?;
                 self.found.operator("=");
-                let right = self.right_side(strength::IS + 1, Form::Full)?;
-                Condition::compare(left, TestKind::Unlike, right)
+                match self.right_side(strength::IS + 1, Form::Full)? {
+                    // One without rows is NULL, and so may the column be.
+                    Shape::Query(_) => Condition::Opaque,
+                    right => Condition::compare(left, TestKind::Unlike, right),
+                }
             }
             Keyword::Document => Condition::Opaque,
             Keyword::Normalized => self.is_normalized(),
@@ -692,6 +697,8 @@ fn symbol_strength(symbol: &str) -> u8 {
 
 /// What `left symbol right` is.
 fn operation<'a>(left: Shape<'a>, symbol: &str, right: Shape<'a>) -> Shape<'a> {
+    // Only equal to one value: an array may have any number of them in it.
+    let (left, right) = if symbol == "=" { (left.single(), right.single()) } else { (left, right) };
     if let Some(kind) = TestKind::of_operator(symbol) {
         return Shape::Condition(Condition::compare(left, kind, right));
     }

@@ -80,8 +80,6 @@ enum Whose<'a> {
 /// One question about one condition.
 struct Judge<'j, 'a> {
     whose: Whose<'a>,
-    /// What the relation in question shows all rows of.
-    exposes: &'j Exposed<'a>,
     /// What its columns may be compared with.
     sources: &'j [Source<'a>],
     literals: &'j mut dyn Literals,
@@ -99,7 +97,9 @@ impl<'a> Judge<'_, 'a> {
             Condition::Test(test) if negated => self.test(&Test { kind: test.kind.negated(), ..test.clone() }),
             Condition::Test(test) => self.test(test),
             Condition::Not(inner) => self.judge(inner, !negated),
-            Condition::Exists(query) => query.correlates && (!negated || query.plain),
+            // Rows without a partner are what NOT EXISTS is asked for: as a rule most of them, and all of them where the
+            // query finds nothing.
+            Condition::Exists(query) => !negated && self.is_bounded_by(query),
             Condition::All(parts) if !negated => parts.iter().any(|part| self.judge(part, false)),
             Condition::Any(parts) if negated => parts.iter().any(|part| self.judge(part, true)),
             Condition::All(parts) | Condition::Any(parts) => {
@@ -128,10 +128,23 @@ impl<'a> Judge<'_, 'a> {
         }
     }
 
+    /// Whether comparing a column with the rows of a query leaves rows out. To be among all the rows of a relation does
+    /// not, whichever relation it is; to be none of some rows leaves out those few at most, and none where there are none.
     fn query_narrows(&self, kind: TestKind, query: &QueryShape<'a>) -> bool {
-        matches!(kind, TestKind::Equal | TestKind::Below | TestKind::Above | TestKind::Unlike)
-            && !query.outer
-            && !query.exposes.meets(self.exposes)
+        let independent = !query.outer && !query.reaches_out;
+        match kind {
+            TestKind::Equal => {
+                self.is_bounded_by(query)
+                    || (independent && (query.exposes.is_nothing() || (query.single && query.exposes.is_known())))
+            }
+            TestKind::Below | TestKind::Above => independent && query.exposes.is_nothing(),
+            _ => false,
+        }
+    }
+
+    /// Whether a query has rows for some of the target's only.
+    fn is_bounded_by(&self, query: &QueryShape<'a>) -> bool {
+        matches!(self.whose, Whose::Of(alias, _) if query.bounds.contains(&alias))
     }
 
     fn is_of_target(&self, column: Column<'a>) -> bool {
@@ -235,52 +248,37 @@ fn truth_kind(kind: TestKind, against: &Against<'_>) -> TestKind {
     }
 }
 
-/// What a query inside a condition is, from its sources and its condition.
+/// What a query inside a condition is, from its sources and its conditions. `around` are the aliases of the queries
+/// around it whose columns it names.
 pub(super) fn query_shape<'a>(
     mut sources: Vec<Source<'a>>,
     links: &[Link],
-    condition: Option<&Condition<'a>>,
-    target: Option<&Target<'a>>,
+    conditions: &[&Condition<'a>],
+    around: Vec<&'a str>,
     literals: &mut dyn Literals,
 ) -> QueryShape<'a> {
-    let correlates = match (condition, target) {
-        (Some(condition), Some(target)) if !sources.iter().any(|source| source.alias == target.alias) => {
-            correlates(&sources, condition, target, literals)
-        }
-        _ => false,
-    };
-    narrow(&mut sources, links, condition, literals);
-    let whole = sources.iter().filter(|source| source.narrowed == Narrowed::No);
-    let exposes = whole.fold(Exposed::default(), |all, source| all.and(&source.exposes));
-    let plain = condition.is_some_and(is_plain);
-    QueryShape { exposes, outer: sources.is_empty(), correlates, plain }
-}
-
-/// Whether a subquery's condition compares a column of the target with something that leaves rows out. A partner
-/// among all the rows of another relation does: `EXISTS` is asked for those rows that have one.
-fn correlates<'a>(
-    sources: &[Source<'a>],
-    condition: &Condition<'a>,
-    target: &Target<'a>,
-    literals: &mut dyn Literals,
-) -> bool {
-    let others = sources.iter().map(|source| {
-        let itself = source.exposes.may_include(target.relation);
-        let narrowed = if itself { source.narrowed } else { source.narrowed.max(Narrowed::Itself) };
-        Source { narrowed, ..source.clone() }
+    narrow(&mut sources, links, conditions, literals);
+    let exposes = sources.iter().fold(Exposed::default(), |all, source| match source.narrowed {
+        Narrowed::No => all.and(&source.exposes),
+        Narrowed::Itself | Narrowed::Filtered => all.and(&source.exposes.clone().limited()),
     });
-    let sources: Vec<_> = others.chain(target.others.iter().cloned()).collect();
-    let exposes = Exposed::one(target.relation);
-    let whose = Whose::Of(target.alias, false);
-    Judge { whose, exposes: &exposes, sources: &sources, literals }.excludes(condition)
+    let mut bounds = around;
+    if bounds.len().max(sources.len()) > MAX_SOURCES {
+        bounds.clear();
+    }
+    bounds.retain(|alias| {
+        let mut judge = Judge { whose: Whose::Of(alias, false), sources: &sources, literals };
+        conditions.iter().any(|condition| judge.excludes(condition))
+    });
+    QueryShape { exposes, outer: sources.is_empty(), bounds, ..QueryShape::default() }
 }
 
-/// Finds out of which sources a condition, and the joins, leave rows out. One that is compared with a narrowed one is
+/// Finds out of which sources the conditions, and the joins, leave rows out. One that is compared with a narrowed one is
 /// narrowed by that too, so this goes on until nothing changes.
 pub(super) fn narrow<'a>(
     sources: &mut [Source<'a>],
     links: &[Link],
-    condition: Option<&Condition<'a>>,
+    conditions: &[&Condition<'a>],
     literals: &mut dyn Literals,
 ) {
     if sources.len() > MAX_SOURCES {
@@ -291,10 +289,11 @@ pub(super) fn narrow<'a>(
     while changes {
         changes = false;
         for index in 0..sources.len() {
-            let Source { alias, ref exposes, narrowed } = sources[index];
-            let whose = Whose::Of(alias, alone);
-            let excludes = |condition| Judge { whose, exposes, sources, literals }.excludes(condition);
-            if narrowed != Narrowed::Filtered && condition.is_some_and(excludes) {
+            if sources[index].narrowed == Narrowed::Filtered {
+                continue;
+            }
+            let mut judge = Judge { whose: Whose::Of(sources[index].alias, alone), sources, literals };
+            if conditions.iter().any(|condition| judge.excludes(condition)) {
                 sources[index].narrowed = Narrowed::Filtered;
                 changes = true;
             }
@@ -310,22 +309,22 @@ pub(super) fn narrow<'a>(
             }
         }
     }
-    let Some(condition) = condition.filter(|_| !alone && sources.iter().any(|one| one.narrowed == Narrowed::No)) else {
+    if alone || sources.iter().all(|one| one.narrowed != Narrowed::No) {
         return;
-    };
+    }
     // Whosever the column is, its relation is narrowed, and with it all that are compared with each other.
-    let exposes = Exposed::unknown();
-    let someone = Judge { whose: Whose::Unqualified, exposes: &exposes, sources, literals }.excludes(condition);
-    if someone && are_connected(sources, links, condition) {
+    let mut judge = Judge { whose: Whose::Unqualified, sources, literals };
+    let someone = conditions.iter().any(|condition| judge.excludes(condition));
+    if someone && are_connected(sources, links, conditions) {
         sources.iter_mut().for_each(|source| source.narrowed = Narrowed::Filtered);
     }
 }
 
 /// Whether every source is compared with another, and all with each other by way of others.
-fn are_connected(sources: &[Source<'_>], links: &[Link], condition: &Condition<'_>) -> bool {
+fn are_connected(sources: &[Source<'_>], links: &[Link], conditions: &[&Condition<'_>]) -> bool {
     let place = |column: Column<'_>| sources.iter().position(|source| Some(source.alias) == column.qualifier);
     let mut pairs: Vec<(usize, usize)> = links.iter().map(|link| (link.one, link.two)).collect();
-    let mut conjuncts = vec![condition];
+    let mut conjuncts = conditions.to_vec();
     while let Some(conjunct) = conjuncts.pop() {
         match conjunct {
             Condition::All(parts) => conjuncts.extend(parts),
@@ -344,14 +343,6 @@ fn are_connected(sources: &[Source<'_>], links: &[Link], condition: &Condition<'
         }
     }
     reached.into_iter().all(|is_reached| is_reached)
-}
-
-fn is_plain(condition: &Condition<'_>) -> bool {
-    match condition {
-        Condition::Test(_) => true,
-        Condition::All(parts) => parts.iter().all(is_plain),
-        Condition::Any(_) | Condition::Not(_) | Condition::Exists(_) | Condition::Opaque => false,
-    }
 }
 
 /// `COALESCE(c, 0)`: still one value a value of the column.

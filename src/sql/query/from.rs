@@ -191,17 +191,22 @@ impl<'a> Parser<'a> {
         self.relation_item(from)
     }
 
-    /// What an item of FROM returns, whose columns begin at `seen`. One without relations of its own may return the
-    /// columns of the row that changes: `id IN (SELECT v FROM (VALUES (id)) AS x(v))`.
+    /// What an item of FROM returns, whose columns begin at `seen`. One that names columns which are not its own may
+    /// return those of the row that changes: `id IN (SELECT v FROM (VALUES (id)) AS x(v))`.
     pub(super) fn exposed_by(&self, query: QueryShape<'a>, seen: usize) -> Exposed<'a> {
-        let returns_the_target = query.outer && self.columns.len() > seen && !self.targets.is_empty();
+        let returns_the_target = self.depends_on_others(&query, seen) && !self.targets.is_empty();
         if returns_the_target { Exposed::unknown() } else { query.exposes }
+    }
+
+    /// Whether a query whose columns begin at `seen` has others than those of its own relations.
+    fn depends_on_others(&self, query: &QueryShape<'a>, seen: usize) -> bool {
+        query.reaches_out || (query.outer && self.columns.len() > seen)
     }
 
     /// A query in FROM. One whose rows come from no relation is few rows itself, unless they come from the columns of
     /// what stands beside it.
     fn source_of_query(&self, alias: &'a str, query: QueryShape<'a>, seen: usize) -> Source<'a> {
-        let lateral = query.outer && self.columns.len() > seen;
+        let lateral = self.depends_on_others(&query, seen);
         let exposes = self.exposed_by(query, seen);
         let narrowed = if exposes.is_nothing() && !lateral { Narrowed::Itself } else { Narrowed::No };
         Source { alias, exposes, narrowed }

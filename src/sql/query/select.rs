@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Parser;
 use super::extent::query_shape;
 use super::from::FromClause;
-use super::shape::{Condition, Constant, QueryShape, Relation, Shape};
+use super::shape::{Constant, QueryShape, Relation, Shape};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, Object, ObjectKind};
 use crate::sql::keyword::Keyword;
@@ -21,6 +21,8 @@ struct Operand<'a> {
     shape: QueryShape<'a>,
     /// Its relations by alias, for row locks.
     relations: Vec<(&'a str, Relation<'a>)>,
+    /// What its own columns may be qualified with.
+    aliases: HashSet<&'a str>,
 }
 
 impl<'a> Parser<'a> {
@@ -71,38 +73,61 @@ impl<'a> Parser<'a> {
     }
 
     fn query_without_with(&mut self) -> Parsed<QueryShape<'a>> {
+        let seen = self.columns.len();
         let first = self.query_operand()?;
-        self.set_operations_and_tail(first)
+        self.set_operations_and_tail(first, seen)
     }
 
     /// The set operations, ORDER BY, LIMIT behind a query that was in parentheses.
     pub(super) fn continue_query(&mut self, first: QueryShape<'a>) -> Parsed<QueryShape<'a>> {
-        self.set_operations_and_tail(Operand { shape: first, relations: Vec::new() })
+        let seen = self.columns.len();
+        self.set_operations_and_tail(Operand { shape: first, ..Operand::default() }, seen)
     }
 
-    fn set_operations_and_tail(&mut self, first: Operand<'a>) -> Parsed<QueryShape<'a>> {
-        let Operand { mut shape, relations } = first;
+    /// `seen`: where the query's columns begin.
+    fn set_operations_and_tail(&mut self, first: Operand<'a>, seen: usize) -> Parsed<QueryShape<'a>> {
+        let Operand { mut shape, relations, aliases } = first;
         while self.cursor.eat_any(&[Keyword::Union, Keyword::Intersect, Keyword::Except]).is_some() {
             self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
             let other = self.query_operand()?.shape;
+            shape.bounds.retain(|alias| other.bounds.contains(alias));
             shape = QueryShape {
                 exposes: shape.exposes.and(&other.exposes),
                 outer: shape.outer || other.outer,
-                correlates: shape.correlates && other.correlates,
-                plain: shape.plain && other.plain,
+                reaches_out: shape.reaches_out || other.reaches_out,
+                ..shape
             };
         }
-        if self.query_tail(&relations)? {
-            shape.exposes = super::shape::Exposed::default();
+        let start = self.cursor.position();
+        let limited = self.query_tail(&relations)?;
+        self.forget_columns_of(&aliases, seen);
+        shape.reaches_out |= self.columns.iter().skip(seen).any(Option::is_some);
+        if self.cursor.has_kind_since(start, TokenKind::OpenParen) {
+            // An aggregate in ORDER BY.
+            shape.bounds.clear();
+        }
+        // A limit on a query that is asked anew for each row around it limits those rows by nothing.
+        if limited && !shape.reaches_out {
+            shape.exposes = shape.exposes.limited();
         }
         Ok(shape)
+    }
+
+    /// Leaves of the columns since `seen` those that are not qualified with one of these: those of the queries around.
+    fn forget_columns_of(&mut self, aliases: &HashSet<&'a str>, seen: usize) {
+        if aliases.is_empty() {
+            return;
+        }
+        let since = self.columns.split_off(seen);
+        let own = |qualifier: &Option<&str>| qualifier.is_some_and(|qualifier| aliases.contains(qualifier));
+        self.columns.extend(since.into_iter().filter(|qualifier| !own(qualifier)));
     }
 
     fn query_operand(&mut self) -> Parsed<Operand<'a>> {
         use super::expression::Parentheses;
         if self.cursor.at_kind(TokenKind::OpenParen) {
             return match self.parentheses()? {
-                Parentheses::Query(shape) => Ok(Operand { shape, relations: Vec::new() }),
+                Parentheses::Query(shape) => Ok(Operand { shape, ..Operand::default() }),
                 Parentheses::Value(_) => self.cursor.refuse("a query is expected"),
             };
         }
@@ -113,13 +138,14 @@ impl<'a> Parser<'a> {
                 let seen = self.columns.len();
                 self.list(|parser| parser.values_row())?;
                 let shape = QueryShape { outer: self.columns.len() > seen, ..QueryShape::default() };
-                Ok(Operand { shape, relations: Vec::new() })
+                Ok(Operand { shape, ..Operand::default() })
             }
             Some(Keyword::Table) => {
                 self.cursor.advance();
                 let relation = self.relation_expression()?;
                 let exposes = self.read(relation);
-                Ok(Operand { shape: QueryShape { exposes, ..QueryShape::default() }, relations: Vec::new() })
+                let shape = QueryShape { exposes, ..QueryShape::default() };
+                Ok(Operand { shape, ..Operand::default() })
             }
             _ => self.cursor.refuse("a query is expected"),
         }
@@ -137,6 +163,7 @@ impl<'a> Parser<'a> {
 
     fn select(&mut self) -> Parsed<Operand<'a>> {
         self.cursor.expect(Keyword::Select)?;
+        let (start, seen) = (self.cursor.position(), self.columns.len());
         if self.cursor.eat(Keyword::Distinct) {
             if self.cursor.eat(Keyword::On) {
                 self.parenthesized(Self::expression_list)?;
@@ -147,6 +174,7 @@ impl<'a> Parser<'a> {
         if !self.at_end_of_targets() {
             self.target_list()?;
         }
+        let may_aggregate = self.cursor.has_kind_since(start, TokenKind::OpenParen);
         if self.cursor.eat(Keyword::Into) {
             self.table_of_into()?;
         }
@@ -155,19 +183,26 @@ impl<'a> Parser<'a> {
             let condition = self.expression()?.into_condition();
             from.conditions.push(condition);
         }
-        self.group_having_window()?;
-        Ok(self.finish_select(from))
+        let may_be_of_no_row = self.group_having_window(may_aggregate)?;
+        Ok(self.finish_select(from, seen, may_be_of_no_row))
     }
 
-    fn finish_select(&mut self, from: FromClause<'a>) -> Operand<'a> {
+    /// `may_be_of_no_row`: it may have a row also where its sources have none.
+    fn finish_select(&mut self, from: FromClause<'a>, seen: usize, may_be_of_no_row: bool) -> Operand<'a> {
         let FromClause { sources, relations, conditions, links } = from;
         if !self.judges {
-            return Operand { shape: QueryShape::default(), relations };
+            return Operand { relations, ..Operand::default() };
         }
-        let condition = (!conditions.is_empty()).then_some(Condition::All(conditions));
-        let target = self.targets.last().cloned();
-        let shape = query_shape(sources, &links, condition.as_ref(), target.as_ref(), &mut self.literals());
-        Operand { shape, relations }
+        let aliases = sources.iter().map(|source| source.alias).collect();
+        self.forget_columns_of(&aliases, seen);
+        let mut around = Vec::new();
+        if !may_be_of_no_row {
+            let left: HashSet<&str> = self.columns.iter().skip(seen).flatten().copied().collect();
+            around.extend(left);
+        }
+        let conditions: Vec<_> = conditions.iter().collect();
+        let shape = query_shape(sources, &links, &conditions, around, &mut self.literals());
+        Operand { shape, relations, aliases }
     }
 
     /// Whether the list of what is selected is at its end; it may be empty.
@@ -220,10 +255,17 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn group_having_window(&mut self) -> Parsed<()> {
+    /// Whether the query may have a row where its sources have none: as one with an aggregate, which any call may be, or
+    /// HAVING but no group has, or one with `()` among its groups.
+    fn group_having_window(&mut self, may_aggregate: bool) -> Parsed<bool> {
+        let start = self.cursor.position();
+        let mut may_be_of_no_row = may_aggregate;
         if self.cursor.eat_all(&[Keyword::Group, Keyword::By]) {
             self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
             self.list(Self::grouping_item)?;
+            may_be_of_no_row = self.cursor.has_kind_since(start, TokenKind::OpenParen);
+        } else {
+            may_be_of_no_row |= self.cursor.at_any(&[Keyword::Having, Keyword::Window]);
         }
         if self.cursor.eat(Keyword::Having) {
             self.expression()?;
@@ -235,7 +277,7 @@ impl<'a> Parser<'a> {
                 parser.nested(Self::window_specification)
             })?;
         }
-        Ok(())
+        Ok(may_be_of_no_row)
     }
 
     /// An expression, `()`, `ROLLUP (...)`, `CUBE (...)`, `GROUPING SETS (...)`

@@ -76,9 +76,15 @@ impl<'a> Exposed<'a> {
         self.others || self.relations.iter().any(|one| one.may_be(relation))
     }
 
-    /// Whether a relation may be among both these and those.
-    pub(in crate::sql) fn meets(&self, other: &Self) -> bool {
-        self.others || other.relations.iter().any(|relation| self.may_include(*relation)) || other.others
+    /// What is left where only some rows remain. What is not known may be the columns of the row around the query,
+    /// which is there every time.
+    pub(in crate::sql) fn limited(self) -> Self {
+        Self { relations: Vec::new(), ..self }
+    }
+
+    /// Whether there are no others than those remembered.
+    pub(in crate::sql) const fn is_known(&self) -> bool {
+        !self.others
     }
 
     /// Whether there is none.
@@ -131,10 +137,12 @@ pub(in crate::sql) struct QueryShape<'a> {
     pub(in crate::sql) exposes: Exposed<'a>,
     /// It has no relation of its own, so that its columns are those of the query around it.
     pub(in crate::sql) outer: bool,
-    /// It compares a column of the target with something that leaves rows out.
-    pub(in crate::sql) correlates: bool,
-    /// Its condition is a plain list of comparisons, none of which is always false.
-    pub(in crate::sql) plain: bool,
+    /// It names the columns of a query around it, so that its rows may differ from row to row there.
+    pub(in crate::sql) reaches_out: bool,
+    /// The aliases of the queries around it for some of whose rows it has none itself.
+    pub(in crate::sql) bounds: Vec<&'a str>,
+    /// It is compared as one value.
+    pub(in crate::sql) single: bool,
 }
 
 /// A condition.
@@ -283,6 +291,14 @@ impl<'a> Shape<'a> {
             Shape::Constant(Constant::External)
         } else {
             Shape::Constant(of_literals)
+        }
+    }
+
+    /// The same, compared as one value.
+    pub(in crate::sql) fn single(self) -> Self {
+        match self {
+            Shape::Query(query) => Shape::Query(QueryShape { single: true, ..query }),
+            other => other,
         }
     }
 
