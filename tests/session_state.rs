@@ -420,6 +420,111 @@ fn a_question_of_ours_that_fails_is_none_of_the_clients() {
     assert_eq!(session.query("commit").tags, ["COMMIT"]);
 }
 
+/// Holds back what the proxy asks the server, until it is rolled back.
+fn holding_questions_back(place: &Place) -> Wire {
+    let mut blocker = Wire::connect(place.postgres.port(), &[("user", "postgres"), ("database", "shop")]).unwrap();
+    passes(&mut blocker, "begin");
+    passes(&mut blocker, "lock table pg_catalog.pg_prepared_statements in access exclusive mode");
+    blocker
+}
+
+/// Waits until a session's backend waits for a lock.
+fn wait_for_lock(place: &Place, session: &Wire) {
+    let waits = format!("select count(*) from pg_locks where pid = {} and not granted", session.process_id());
+    place.proxy.wait_for("the question", || (place.postgres.sql("shop", &waits).unwrap() == "1").then_some(()));
+}
+
+#[test]
+fn a_cancel_request_during_a_question_of_ours_is_for_what_waits_behind_it() {
+    let place = Place::open();
+    let mut session = place.session();
+    for (begin, status) in [("select 1", b'I'), ("begin", b'E')] {
+        passes(&mut session, begin);
+        place.approved(&mut session, "do $$ begin perform set_config('search_path', 'public', false); end $$");
+        let mut blocker = holding_questions_back(&place);
+        session.raw(&[query("select 'cancelled'"), query("select 'not cancelled'")].concat());
+        wait_for_lock(&place, &session);
+        session.cancel();
+        passes(&mut blocker, "rollback");
+        let reply = session.reply();
+        assert_eq!(
+            (reply.errors.len(), reply.errors[0].code.as_str(), reply.status),
+            (1, "57014", status),
+            "{reply:?}"
+        );
+        assert!(reply.errors[0].message.starts_with("pgsluice:") && reply.rows.is_empty(), "{reply:?}");
+        let next = session.reply();
+        if status == b'I' {
+            assert_eq!(next.rows, [[Some("not cancelled".to_owned())]], "{next:?}");
+        } else {
+            assert_eq!((next.errors[0].code.as_str(), next.status), ("25P02", b'E'), "{next:?}");
+            assert_eq!(session.query("rollback").status, b'I');
+        }
+        // The question was answered, so what it asks for is known.
+        passes(&mut session, "select count(*) from orders");
+    }
+}
+
+#[test]
+fn a_cancel_request_in_a_question_of_ours_cancels_a_batch_once() {
+    let place = Place::open();
+    let mut session = place.session();
+    place.approved(&mut session, "do $$ begin end $$");
+    let mut blocker = holding_questions_back(&place);
+    session.raw(&[batch(&["select 1", "select 2"]), batch(&["select 3"])].concat());
+    wait_for_lock(&place, &session);
+    session.cancel();
+    session.cancel();
+    passes(&mut blocker, "rollback");
+    let reply = session.reply();
+    assert_eq!((reply.errors.len(), reply.errors[0].code.as_str(), reply.status), (1, "57014", b'I'), "{reply:?}");
+    assert_eq!(session.reply().tags, ["SELECT 1"]);
+}
+
+#[test]
+fn a_portal_bound_before_an_earlier_batch_is_answered_stays_known() {
+    let place = Place::open();
+    let mut session = place.session();
+    // The end of the first batch arrives between the Bind and the Execute of the second.
+    session.raw(&[batch(&["select pg_sleep(0.3)"]), parse("select 1"), bind(&[])].concat());
+    let first = session.reply();
+    session.raw(&[execute(), sync()].concat());
+    let second = session.reply();
+    assert_eq!((first.tags, second.tags), (vec!["SELECT 1".to_owned()], vec!["SELECT 1".to_owned()]));
+    assert!(place.proxy.holds().is_empty() && second.notices.is_empty(), "{:?}", second.notices);
+    // Once it is over, it is not.
+    session.raw(&[execute(), sync()].concat());
+    place.proxy.deny_next("no portal");
+    assert_eq!(session.reply().errors[0].code, "42501");
+}
+
+#[test]
+fn what_waits_for_its_turn_is_held_when_the_turn_comes() {
+    let place = Place::open();
+    let mut session = place.session();
+    let slow = "select pg_sleep(0.3)";
+    // From here on the client is silent, and the server too once it has answered what stands before.
+    for messages in [
+        [query(slow), query(DELETE)].concat(),
+        [batch(&[slow]), batch(&[DELETE])].concat(),
+        [query("begin"), query(slow), query(DELETE), query("rollback")].concat(),
+    ] {
+        session.raw(&messages);
+        place.proxy.approve_next(&[]);
+        let replies: Vec<_> =
+            (0..messages.iter().filter(|byte| **byte == b'Q').count().max(2)).map(|_| session.reply()).collect();
+        assert!(replies.iter().any(|reply| reply.tags.iter().any(|tag| tag.starts_with("DELETE"))), "{replies:?}");
+        assert!(replies.iter().all(|reply| reply.errors.is_empty()), "{replies:?}");
+        assert_eq!(replies.last().unwrap().status, b'I');
+    }
+    // Behind code that nobody sees through comes a question of ours, and then the hold.
+    session.raw(&[query("do $$ begin perform pg_sleep(0.3); end $$"), query(DELETE)].concat());
+    place.proxy.approve_next(&[]);
+    assert!(session.reply().errors.is_empty());
+    place.proxy.approve_next(&[]);
+    assert_eq!(session.reply().tags, ["DELETE 0"]);
+}
+
 #[test]
 fn the_radius_of_execute_is_that_of_what_it_runs() {
     let place = Place::open();

@@ -155,11 +155,11 @@ impl<T> Namespace<T> {
     }
 
     /// Keeps the names whose value passes the test.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
-        if self.unnamed.as_mut().is_some_and(|value| !keep(value)) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut T) -> bool) {
+        if self.unnamed.as_mut().is_some_and(|value| !keep(b"", value)) {
             self.unnamed = None;
         }
-        self.named.retain(|_, value| keep(value));
+        self.named.retain(|name, value| keep(name, value));
     }
 
     /// Takes all names away, with what they stood for. The unnamed one stays.

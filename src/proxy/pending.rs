@@ -170,7 +170,7 @@ impl Unanswered {
         self.queue.pop_front()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Pending> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Pending> {
         self.queue.iter()
     }
 

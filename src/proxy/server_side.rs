@@ -435,11 +435,14 @@ impl Session {
         self.search_path.ended(end);
         self.time_limits.ended(end);
         self.temporary.ended(end);
-        self.portals.retain(|portal| {
+        let unanswered = &self.unanswered;
+        self.portals.retain(|name, portal| {
             if portal.lifetime == Lifetime::Commits && end == TransactionEnd::Committed {
                 portal.lifetime = Lifetime::Session;
             }
-            portal.lifetime == Lifetime::Session
+            // One that is bound behind what ended the transaction lives in the next. The last is bound last.
+            let is_bound = |pending: &Pending| matches!(pending, Pending::Bind { name: each, .. } if **each == *name);
+            portal.lifetime == Lifetime::Session || unanswered.iter().rev().any(is_bound)
         });
         self.names_changed();
     }
