@@ -100,6 +100,39 @@ fn scripts_are_read_as_psql_reads_them() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_found_and_what_stands_around_them_is_read() {
+    let statements = |bytes: &[u8]| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        let document = json(&check(&["--format", "json", "-f", file.path().to_str().unwrap()], None));
+        let statements = document["statements"].as_array().unwrap().clone();
+        let seen = |statement: &Value| {
+            let text = |key: &str| statement[key].to_string();
+            format!("{}:{} {} {}", text("line"), text("column"), text("command"), statement["reasons"][0])
+        };
+        statements.iter().map(seen).collect::<Vec<_>>()
+    };
+    let seen = statements(b"SELECT 1;\n  SELECT '\xe9\xff', '\x80';\nTRUNCATE orders;\n");
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert!(
+        seen[1].starts_with("2:3 \"unknown\"") && seen[1].contains("UTF-8 at line 2, column 11 (byte 20 "),
+        "{seen:?}"
+    );
+    assert!(seen[2].starts_with("3:1 \"TRUNCATE\""), "{seen:?}");
+    let seen = statements(b"SELECT 1;\nSELECT 2\0;\nTRUNCATE orders;\n");
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(
+        seen[1].starts_with("2:1 \"unknown\"") && seen[1].contains("NUL byte at line 2, column 9 (byte 18 "),
+        "{seen:?}"
+    );
+    // psql sends the rest of the line behind the rows.
+    let seen = statements(b"COPY t FROM STDIN; TRUNCATE\n1;\n\\.\n  orders; DROP TABLE t;\n");
+    let commands: Vec<_> = seen.iter().map(|line| line.split('"').nth(1).unwrap()).collect();
+    assert_eq!(commands, ["COPY", "TRUNCATE", "DROP TABLE"], "{seen:?}");
+    assert!(seen[1].starts_with("1:20 ") && seen[2].starts_with("4:11 "), "{seen:?}");
+}
+
+#[test]
 fn stdin_is_a_script_too() {
     let document = json(&check(&["--format", "json"], Some("SELECT 1;\nTRUNCATE orders;\n")));
     assert_eq!(document["statements"][1]["line"], 2);

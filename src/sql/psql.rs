@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::lexer::{LexError, LexErrorReason};
 use super::limits::Limits;
 use super::reader::{Refused, StatementReader, Stop};
-use super::settings::LexerSettings;
+use super::settings::{Encoding, LexerSettings};
 use super::split::StatementTokens;
 use super::token::TokenKind;
 
@@ -66,7 +66,12 @@ pub enum Piece {
 /// Cuts a script into pieces, one after the other: what a statement sets may change how the next one is read.
 #[derive(Debug)]
 pub struct Pieces<'a> {
+    /// What can be read: the script, up to a NUL.
     source: &'a [u8],
+    /// The length of the script.
+    length: usize,
+    /// It is not all UTF-8.
+    has_other_bytes: bool,
     reader: StatementReader<'a>,
     settings: LexerSettings,
     /// Ranges of the statement at hand that are blanked out.
@@ -85,16 +90,21 @@ impl<'a> Pieces<'a> {
     ///
     /// # Errors
     ///
-    /// The script is too long, holds a NUL, or is not UTF-8.
+    /// The script is too long.
     pub fn new(
-        source: &'a [u8],
+        script: &'a [u8],
         settings: LexerSettings,
         limits: Limits,
         script_bytes: usize,
     ) -> Result<Self, LexError> {
-        let reader = StatementReader::new(source, settings, limits, script_bytes)?;
+        // psql loses the rest of a line with a NUL, how much of it depends on its buffer.
+        let source = script.split(|byte| *byte == 0).next().unwrap_or_default();
+        let has_other_bytes = std::str::from_utf8(source).is_err();
+        let reader = StatementReader::new(source, tolerant(settings, has_other_bytes), limits, script_bytes)?;
         Ok(Self {
             source,
+            length: script.len(),
+            has_other_bytes,
             reader,
             settings,
             blanks: Vec::new(),
@@ -109,7 +119,7 @@ impl<'a> Pieces<'a> {
     pub fn next(&mut self, settings: LexerSettings) -> Option<Piece> {
         if settings != self.settings {
             self.settings = settings;
-            self.reader.begin(settings);
+            self.begin();
         }
         loop {
             if let Some(piece) = self.pending.pop_front() {
@@ -127,13 +137,32 @@ impl<'a> Pieces<'a> {
                 }
                 Stop::End => {
                     self.finished = true;
-                    if self.reader.statement().is_some() {
+                    let begun = self.reader.statement().is_some();
+                    if self.source.len() < self.length {
+                        return Some(self.from_nul(begun));
+                    }
+                    if begun {
                         return Some(self.statement());
                     }
                 }
                 Stop::Refused(why) => return Some(self.unreadable(why)),
             }
         }
+    }
+
+    /// Begins the next statement here.
+    fn begin(&mut self) {
+        self.reader.begin(tolerant(self.settings, self.has_other_bytes));
+    }
+
+    /// The rest of the script, from the statement that has a NUL in it.
+    fn from_nul(&mut self, begun: bool) -> Piece {
+        let nul = self.source.len();
+        let start = if begun { self.reader.range().start } else { nul };
+        self.blanks.clear();
+        self.pending.extend(self.within.drain(..));
+        let why = LexError { reason: LexErrorReason::Nul, at: nul };
+        Piece::Unreadable { range: start..self.length, why: why.into() }
     }
 
     /// The statement that cannot be read, up to where the next one begins for all we can tell.
@@ -145,17 +174,21 @@ impl<'a> Pieces<'a> {
         let end = line_ending_semicolon(self.source, from).filter(|_| spent <= self.again);
         self.again = self.again.saturating_sub(spent);
         self.finished = end.is_none();
-        let end = end.unwrap_or(self.source.len());
+        if self.finished && self.source.len() < self.length {
+            return self.from_nul(true);
+        }
         self.blanks.clear();
         self.pending.extend(self.within.drain(..));
-        self.reader.resume(end, self.settings);
-        Piece::Unreadable { range: start..end, why }
+        let settings = tolerant(self.settings, self.has_other_bytes);
+        self.reader.resume(end.unwrap_or(self.source.len()), settings);
+        Piece::Unreadable { range: start..self.reader.at(), why }
     }
 
     /// The statement that ends here; the next one begins here.
     fn statement(&mut self) -> Piece {
         let range = self.reader.range();
         let mut text = self.source.get(range.clone()).unwrap_or_default().to_vec();
+        self.blanks.extend(self.reader.take_passed_rows());
         for blank in self.blanks.drain(..) {
             let inside = blank.start - range.start..blank.end - range.start;
             for byte in text.get_mut(inside).unwrap_or_default() {
@@ -164,38 +197,32 @@ impl<'a> Pieces<'a> {
                 }
             }
         }
-        self.reader.begin(self.settings);
+        self.begin();
         self.pending.extend(self.within.drain(..));
         Piece::Statement { range, text }
     }
 
-    /// The statement that is sent here. Where it is a COPY from the client, its data begins on the next line.
+    /// The statement that is sent here. Where it is a COPY from the client, its rows stand on the next lines, and the rest
+    /// of this line comes behind them.
     fn sent(&mut self, rest_of_line: usize) -> Piece {
         let copies = self.reader.statement().is_some_and(|tokens| copies_from_client(&tokens));
         let piece = self.statement();
         self.reader.skip_to(rest_of_line);
-        self.reader.begin(self.settings);
+        self.begin();
         if copies {
-            self.data(rest_of_line);
+            self.rows();
         }
         piece
     }
 
-    fn data(&mut self, rest_of_line: usize) {
-        let from = line_end(self.source, rest_of_line);
-        let rest = self.source.get(rest_of_line..from).unwrap_or_default().trim_ascii_start();
-        if !rest.is_empty() && !rest.starts_with(b"--") {
-            // psql reads the data first and then goes on here.
-            self.finished = true;
-            let range = rest_of_line..self.source.len();
-            let error = LexError { reason: LexErrorReason::UnexpectedCharacter, at: range.start };
-            self.pending.push_back(Piece::Unreadable { range, why: error.into() });
-            return;
-        }
-        let (end, ended) = data_end(self.source, from);
+    /// The rows of a COPY: they begin on the next line, or behind those of another COPY on this one.
+    fn rows(&mut self) {
+        let from = self.reader.rows_end().unwrap_or_else(|| line_end(self.source, self.reader.at()));
+        let (end, ended) = rows_end(self.source, from);
         self.pending.push_back(Piece::Data { range: from..end, ended });
-        self.reader.skip_to(end);
-        self.reader.begin(self.settings);
+        if from < end {
+            self.reader.set_rows(from..end);
+        }
     }
 
     /// At a backslash: skips one of psql's commands. Gives the statement that the command sends.
@@ -223,7 +250,7 @@ impl<'a> Pieces<'a> {
         if self.reader.statement().is_none() {
             self.blanks.clear();
             self.reader.skip_to(end);
-            self.reader.begin(self.settings);
+            self.begin();
             return Some(skipped);
         }
         self.within.push(skipped);
@@ -233,6 +260,15 @@ impl<'a> Pieces<'a> {
         self.blanks.push(start..end);
         self.reader.skip_to(end);
         None
+    }
+}
+
+/// Settings with which a script is read that is not all UTF-8: psql sends statement by statement, and the server refuses
+/// those that are not. Where statements end does not depend on it.
+fn tolerant(settings: LexerSettings, has_other_bytes: bool) -> LexerSettings {
+    match settings.encoding {
+        Encoding::Utf8 if has_other_bytes => LexerSettings { encoding: Encoding::Bytes, ..settings },
+        _ => settings,
     }
 }
 
@@ -280,8 +316,8 @@ fn line_end(text: &[u8], from: usize) -> usize {
     (newline(text, from) + 1).min(text.len())
 }
 
-/// One past the line `\.` that ends data, and whether there is one.
-fn data_end(text: &[u8], from: usize) -> (usize, bool) {
+/// One past the line `\.` that ends rows, and whether there is one.
+fn rows_end(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     while at < text.len() {
         let end = line_end(text, at);
@@ -385,8 +421,70 @@ mod tests {
         );
         assert_eq!(pieces("copy t from stdin; -- c\nx\n\\.\n").len(), 2);
         assert_eq!(pieces("copy t to stdout;\nselect 1;"), ["copy t to stdout;", "select 1;"]);
-        let same_line = pieces("copy t from stdin; drop table t;\nx\n\\.\nselect 1;");
-        assert!(same_line.iter().any(|piece| piece.starts_with("unreadable \" drop table t;")), "{same_line:?}");
+    }
+
+    #[test]
+    fn what_stands_behind_a_copy_on_its_line_comes_behind_the_rows() {
+        assert_eq!(
+            pieces("copy t from stdin; drop table t; select 1;\nx;\n\\.\nselect 2;"),
+            ["copy t from stdin;", "data \"x;\\n\\\\.\\n\" true", "drop table t;", "select 1;", "select 2;"]
+        );
+        assert_eq!(
+            pieces("copy t from stdin; drop table\nx;\n\\.\n t;\nselect 2;"),
+            ["copy t from stdin;", "data \"x;\\n\\\\.\\n\" true", "drop table t;", "select 2;"]
+        );
+        assert_eq!(
+            pieces("copy a from stdin; copy b from stdin; drop table t;\n1;\n\\.\n2;\n\\.\nselect 2;"),
+            [
+                "copy a from stdin;",
+                "data \"1;\\n\\\\.\\n\" true",
+                "copy b from stdin;",
+                "data \"2;\\n\\\\.\\n\" true",
+                "drop table t;",
+                "select 2;"
+            ]
+        );
+        assert_eq!(
+            pieces("copy t from stdin; \\echo a\nx;\n\\.\nselect 2;").last().map(String::as_str),
+            Some("select 2;")
+        );
+        assert_eq!(
+            pieces("copy t from stdin; drop table t;"),
+            ["copy t from stdin;", "data \"\" false", "drop table t;"]
+        );
+        assert_eq!(
+            pieces("copy t from stdin; drop table t\nx;\n"),
+            ["copy t from stdin;", "data \"x;\\n\" false", "drop table t"]
+        );
+        for across in ["select 'a\nx';\n\\.\n';", "select /* \nx */;\n\\.\n*/ 1;"] {
+            let found = pieces(&format!("copy t from stdin; {across}\ndrop table t;"));
+            assert!(found.iter().any(|piece| piece.starts_with("unreadable")), "{found:?}");
+            assert_eq!(found.last().map(String::as_str), Some("drop table t;"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_hide_no_other_statement() {
+        let settings = LexerSettings::default();
+        let pieces = |script: &[u8]| {
+            let mut pieces = Pieces::new(script, settings, Limits::INLINE, 1 << 20).expect("a good script");
+            std::iter::from_fn(move || pieces.next(settings)).collect::<Vec<_>>()
+        };
+        let ranges = |script: &[u8]| -> Vec<(Range<usize>, bool)> {
+            let range = |piece| match piece {
+                Piece::Statement { range, .. } => (range, true),
+                Piece::Unreadable { range, .. } => (range, false),
+                other => panic!("{other:?}"),
+            };
+            pieces(script).into_iter().map(range).collect()
+        };
+        // psql sends it, and the server refuses that statement alone.
+        assert_eq!(ranges(b"select '\xff;'; drop table t;"), [(0..12, true), (12..26, true)]);
+        assert_eq!(ranges(b"select 1; select\0 2; drop table t;"), [(0..9, true), (9..34, false)]);
+        assert_eq!(ranges(b"select 1;\0drop table t;"), [(0..9, true), (9..23, false)]);
+        assert_eq!(ranges(b"select 1; select '\0';\ndrop table t;"), [(0..9, true), (9..35, false)]);
+        let Some(Piece::Unreadable { why, .. }) = pieces(b"select 1; select '\0'").pop() else { panic!("a NUL") };
+        assert_eq!((why.at(), why.is_of_bytes()), (18, true));
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct StatementReader<'a> {
     limits: Limits,
     /// Where the statement begins.
     start: usize,
+    /// Rows of COPY behind the line that is being read.
+    rows: Option<Range<usize>>,
+    /// Those that stand within the statement.
+    passed_rows: Option<Range<usize>>,
 }
 
 /// Why the reader stopped.
@@ -41,6 +45,12 @@ pub enum Refused {
     /// It cannot be split into statements.
     #[error(transparent)]
     Split(#[from] SplitError),
+    /// It begins on the line of a COPY and goes on behind the rows.
+    #[error("it goes on behind the rows of COPY, from byte {at}")]
+    AcrossRows {
+        /// Where it begins.
+        at: usize,
+    },
 }
 
 impl Refused {
@@ -50,6 +60,7 @@ impl Refused {
         match self {
             Self::Lexed(error) => error.at,
             Self::Split(error) => error.at,
+            Self::AcrossRows { at } => *at,
         }
     }
 
@@ -59,7 +70,14 @@ impl Refused {
         match self {
             Self::Lexed(error) => error.reason.to_string(),
             Self::Split(error) => error.reason.to_string(),
+            Self::AcrossRows { .. } => "what begins here goes on behind the rows of COPY".to_owned(),
         }
+    }
+
+    /// Whether bytes are wrong that an editor may not show.
+    #[must_use]
+    pub const fn is_of_bytes(&self) -> bool {
+        matches!(self, Self::Lexed(LexError { reason: LexErrorReason::Nul | LexErrorReason::NotUtf8, .. }))
     }
 
     pub(super) fn is_too_long(&self) -> bool {
@@ -89,13 +107,13 @@ impl<'a> StatementReader<'a> {
     /// The file is too long, holds a NUL, or is not in the encoding of the settings.
     pub fn new(source: &'a [u8], settings: LexerSettings, limits: Limits, file_bytes: usize) -> Result<Self, LexError> {
         let lexer = Lexer::new(source, settings, &limits.with_bytes(file_bytes))?;
-        Ok(Self { source, lexer, ends: Ends::new(limits), limits, start: 0 })
+        Ok(Self { source, lexer, ends: Ends::new(limits), limits, start: 0, rows: None, passed_rows: None })
     }
 
     /// Reads on until something happens.
     pub fn advance(&mut self) -> Stop {
         loop {
-            let known = self.lexer.out.tokens().len();
+            let (before, known) = (self.lexer.at, self.lexer.out.tokens().len());
             match self.lexer.step() {
                 Ok(true) => {}
                 Ok(false) => return Stop::End,
@@ -103,6 +121,9 @@ impl<'a> StatementReader<'a> {
                     return Stop::Backslash;
                 }
                 Err(error) => return Stop::Refused(error.into()),
+            }
+            if let Err(refused) = self.pass_rows(before) {
+                return Stop::Refused(refused);
             }
             if self.lexer.at - self.start > self.limits.bytes && known > 0 {
                 return Stop::Refused(LexError { reason: LexErrorReason::TooLong, at: self.start }.into());
@@ -115,6 +136,42 @@ impl<'a> StatementReader<'a> {
                 }
             }
         }
+    }
+
+    /// Where the rows of COPY end that stand behind the line that is being read.
+    #[must_use]
+    pub fn rows_end(&self) -> Option<usize> {
+        self.rows.as_ref().map(|rows| rows.end)
+    }
+
+    /// Rows of COPY stand behind this line: what is read there comes before what stands behind them.
+    pub fn set_rows(&mut self, rows: Range<usize>) {
+        let start = self.rows.take().map_or(rows.start, |others| others.start);
+        self.rows = Some(start..rows.end);
+    }
+
+    /// Goes on behind the rows, where the step that began at `before` has left the line. White space alone may: what
+    /// else does would have the rows in it.
+    fn pass_rows(&mut self, before: usize) -> Result<(), Refused> {
+        let at = self.lexer.at;
+        let Some(rows) = self.rows.take_if(|rows| at >= rows.start) else { return Ok(()) };
+        let passed = self.source.get(before..at).unwrap_or_default();
+        if !passed.iter().all(|byte| super::lexer::is_space(*byte)) {
+            self.rows = Some(rows);
+            return Err(Refused::AcrossRows { at: before });
+        }
+        self.lexer.at = rows.end;
+        if self.statement().is_none() {
+            self.start = rows.end;
+        } else {
+            self.passed_rows = Some(rows);
+        }
+        Ok(())
+    }
+
+    /// The rows of COPY that stand within the statement so far, and are no part of it.
+    pub fn take_passed_rows(&mut self) -> Option<Range<usize>> {
+        self.passed_rows.take()
     }
 
     fn at_backslash(&self) -> bool {
@@ -134,7 +191,8 @@ impl<'a> StatementReader<'a> {
 
     /// Begins the next statement at a place, whatever has been read so far.
     pub fn resume(&mut self, at: usize, settings: LexerSettings) {
-        self.lexer.at = at.min(self.source.len());
+        let rows = self.rows.take_if(|rows| at >= rows.start);
+        self.lexer.at = at.max(rows.map_or(0, |rows| rows.end)).min(self.source.len());
         self.begin(settings);
     }
 
@@ -155,6 +213,7 @@ impl<'a> StatementReader<'a> {
     /// Begins the next statement here, with the settings that hold from now on.
     pub fn begin(&mut self, settings: LexerSettings) {
         self.start = self.lexer.at;
+        self.passed_rows = None;
         self.lexer.forget(settings);
         self.ends = Ends::new(self.limits);
     }

@@ -9,12 +9,13 @@ use super::source::{Origin, Place, Places, Source};
 use crate::blast::resolve::{NameContext, Resolved, SearchPath, resolve};
 use crate::blast::{Facts, Radius};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
-use crate::sql::lexer::lex;
+use crate::sql::lexer::{LexError, LexErrorReason, lex};
 use crate::sql::psql::{Piece, Pieces};
 use crate::sql::reader::Refused;
 use crate::sql::risk::radius::assess_reach;
 use crate::sql::risk::script::assess_script;
 use crate::sql::risk::{Risk, assess, assess_unreadable};
+use crate::sql::settings::Encoding;
 use crate::sql::split::split;
 use crate::sql::token::TokenKind;
 use crate::sql::{
@@ -152,7 +153,13 @@ impl Judge<'_> {
         };
         while let Some(piece) = pieces.next(self.session.settings) {
             match piece {
-                Piece::Statement { range, text } => self.text(source, places, &text, range.start),
+                Piece::Statement { range, text } => match self.not_in_encoding(&text) {
+                    Some(at) => {
+                        let why = LexError { reason: LexErrorReason::NotUtf8, at: range.start + at };
+                        self.unreadable(source, places, range, why.into());
+                    }
+                    None => self.text(source, places, &text, range.start),
+                },
                 Piece::Unreadable { range, why } => self.unreadable(source, places, range, why),
                 Piece::Skipped { range, command, brings_statements } => {
                     let place = places.of(range.start);
@@ -171,6 +178,12 @@ impl Judge<'_> {
                 Piece::Data { .. } => {}
             }
         }
+    }
+
+    /// Where a text is not what the session says that it sends.
+    fn not_in_encoding(&self, text: &[u8]) -> Option<usize> {
+        let utf8 = self.session.settings.encoding == Encoding::Utf8;
+        std::str::from_utf8(text).err().filter(|_| utf8).map(|error| error.valid_up_to())
     }
 
     /// A text that is sent as one message.
@@ -197,7 +210,11 @@ impl Judge<'_> {
         let start = range.start + (sql.len() - sql.trim_ascii_start().len());
         places.of(start);
         let at = places.clone().of(why.at());
-        let reason = format!("cannot be read: {} at line {}, column {}", why.reason(), at.line, at.column);
+        let mut reason = format!("cannot be read: {} at line {}, column {}", why.reason(), at.line, at.column);
+        if why.is_of_bytes() {
+            // Editors differ in what they show for such a byte, and in how they count it.
+            reason = format!("{reason} (byte {} from the beginning)", why.at());
+        }
         let statement = Statement {
             span: range.clone(),
             command: "unknown".to_owned(),

@@ -137,9 +137,10 @@ impl<'a> Places<'a> {
         }
         self.at = self.at.max(byte);
         let before = self.text.get(self.line_start..byte).unwrap_or_default();
-        // Continuation bytes of UTF-8 begin no character.
-        let column = before.iter().filter(|value| **value & 0xC0 != 0x80).count() + 1;
-        Place { line: self.line, column }
+        // What is no character is shown as one.
+        let characters =
+            before.utf8_chunks().map(|chunk| chunk.valid().chars().count() + usize::from(!chunk.invalid().is_empty()));
+        Place { line: self.line, column: characters.sum::<usize>() + 1 }
     }
 }
 
@@ -154,5 +155,7 @@ mod tests {
         let all: Vec<_> =
             [0, 5, 7, 10, 5].into_iter().map(|byte| places.of(byte)).map(|p| (p.line, p.column)).collect();
         assert_eq!(all, [(1, 1), (2, 2), (3, 1), (5, 1), (2, 2)]);
+        let place = Places::new(b"a\x80\xff\xc3\xa9;").of(5);
+        assert_eq!((place.line, place.column), (1, 5));
     }
 }
