@@ -139,7 +139,7 @@ impl<'a> Pieces<'a> {
                     self.finished = true;
                     let begun = self.reader.statement().is_some();
                     if self.source.len() < self.length {
-                        return Some(self.from_nul(begun));
+                        return Some(self.rest_with_nul(begun));
                     }
                     if begun {
                         return Some(self.statement());
@@ -156,7 +156,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The rest of the script, from the statement that has a NUL in it.
-    fn from_nul(&mut self, begun: bool) -> Piece {
+    fn rest_with_nul(&mut self, begun: bool) -> Piece {
         let nul = self.source.len();
         let start = if begun { self.reader.range().start } else { nul };
         self.blanks.clear();
@@ -175,7 +175,7 @@ impl<'a> Pieces<'a> {
         self.again = self.again.saturating_sub(spent);
         self.finished = end.is_none();
         if self.finished && self.source.len() < self.length {
-            return self.from_nul(true);
+            return self.rest_with_nul(true);
         }
         self.blanks.clear();
         self.pending.extend(self.within.drain(..));
