@@ -143,7 +143,7 @@ impl Stage {
         let mut admin = self.direct("postgres", "postgres");
         let database = self.untouched.take().unwrap_or_else(|| {
             let database = format!("case_{}", case.id);
-            expect_done(&mut admin, &format!("create database {database} template tpl"));
+            expect_done(&mut admin, &format!("create database {database} template tpl strategy file_copy"));
             database
         });
         let mut owner = self.direct("postgres", &database);
