@@ -229,6 +229,7 @@ fn a_subquery_of_all_rows_bounds_nothing() {
         "EXISTS (SELECT 1 FROM orders o, staging s WHERE o.user_id = u.id AND s.day = '2026-01-01')",
         "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id OR o.day = '2026-01-01')",
         "EXISTS (SELECT 1 FROM orders o WHERE o.day = '2026-01-01')",
+        "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01' UNION ALL SELECT 1 FROM orders)",
         "EXISTS (SELECT 1 FROM orders o WHERE EXISTS (SELECT 1 FROM staging s WHERE s.id = o.id AND s.id = u.id))",
     ] {
         let text = format!("UPDATE users u SET balance = 0 WHERE {condition}");
@@ -248,6 +249,7 @@ fn a_subquery_asked_anew_for_each_row_bounds_by_its_rows_alone() {
         "id IN (SELECT s.id FROM (SELECT u.id FROM orders o WHERE o.day = '2026-01-01') s)",
         "id IN (SELECT y FROM (VALUES (id, 1), (0, 2)) v(y, z) WHERE z = 1)",
         "id IN (SELECT x FROM generate_series(id, id) x LIMIT 1)",
+        "id IN (SELECT s.user_id FROM orders o, LATERAL (SELECT x.user_id FROM orders x WHERE x.id = o.id LIMIT 1) s)",
         "id IN (WITH v AS (SELECT u.id FROM orders o WHERE o.day = '2026-01-01') SELECT id FROM v)",
         "id > ALL (SELECT user_id FROM orders WHERE day = '2026-01-01')",
         "NOT id <= ANY (SELECT user_id FROM orders WHERE day = '2026-01-01')",
