@@ -13,13 +13,13 @@ demo: ## A throwaway Postgres with a shop in it and the proxy in front; Ctrl-C r
 	@cargo run --release --locked --quiet -- demo
 
 test: ## Everything CI runs, except `make lint`
-	@scripts/need rust postgres libclang python go openssl tmux
+	@scripts/need rust postgres libclang python go openssl bzip2 tmux
 	@scripts/python-clients
 	@scripts/regression-suite
 	@scripts/test
 
 fuzz: ## The analysis against the server's own parser, on random statements: five minutes, or SECONDS=N; SEED=N repeats
-	@scripts/need rust libclang
+	@scripts/need rust libclang bzip2
 	@scripts/regression-suite
 	cargo build --release --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 	@target/fuzz/release/pgsluice-fuzz --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED))
