@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use thiserror::Error;
 
@@ -75,14 +75,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 ///
 /// It cannot be read, or holds none.
 pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let fault = |reason: String| FileError::Certificate { path: path.to_owned(), reason };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| fault(pem_fault(&error)))?;
-    if certificates.is_empty() {
-        return Err(fault("no CERTIFICATE section".to_owned()));
-    }
-    Ok(certificates)
+    sections(path, "CERTIFICATE").map_err(|reason| FileError::Certificate { path: path.to_owned(), reason })
 }
 
 /// The certificates of a PEM file, as those that vouch for others.
@@ -106,14 +99,7 @@ pub fn read_roots(path: &Path) -> Result<RootCertStore, FileError> {
 ///
 /// It cannot be read, or holds none.
 pub fn read_revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, FileError> {
-    let fault = |reason: String| FileError::Revocations { path: path.to_owned(), reason };
-    let lists = CertificateRevocationListDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| fault(pem_fault(&error)))?;
-    if lists.is_empty() {
-        return Err(fault("no X509 CRL section".to_owned()));
-    }
-    Ok(lists)
+    sections(path, "X509 CRL").map_err(|reason| FileError::Revocations { path: path.to_owned(), reason })
 }
 
 /// The private key of a PEM file that nobody else can read.
@@ -168,6 +154,13 @@ pub fn system_roots() -> Result<RootCertStore, FileError> {
     // One that rustls does not take vouches for nobody.
     roots.add_parsable_certificates(system_certificates()?);
     Ok(roots)
+}
+
+/// All sections of one kind in a PEM file, at least one; or what is wrong with it.
+fn sections<T: PemObject>(path: &Path, kind: &str) -> Result<Vec<T>, String> {
+    let found = T::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = found.map_err(|error| pem_fault(&error))?;
+    if found.is_empty() { Err(format!("no {kind} section")) } else { Ok(found) }
 }
 
 fn pem_fault(error: &rustls_pki_types::pem::Error) -> String {
