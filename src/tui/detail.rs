@@ -305,64 +305,44 @@ impl Page<'_> {
 
     /// Who is in its way: under the radius, which says whose locks that is about.
     fn blockers(&mut self, hold: &HoldView, blockers: &Look<Blockers>) {
-        match blockers {
-            Look::NotAsked if hold.state == HoldState::Pending && hold.radius.is_some() => {
-                self.document.line(Margin::Indent(0)).ours(Role::Faint, "w asks who holds locks in its way now");
-            }
-            Look::NotAsked => {}
-            Look::Asked => {
-                self.heading("Locks in its way");
-                self.document.line(Margin::Indent(0)).ours(Role::Faint, "being asked for");
-            }
-            Look::Failed(why) => {
-                self.heading("Locks in its way");
-                self.refused(why);
-            }
-            Look::Found(found) => {
-                self.heading("Locks in its way");
-                for sentence in wording::blockers(found) {
-                    say(self.document.line(Margin::Indent(0)), &sentence);
-                }
-            }
+        if *blockers == Look::NotAsked && hold.state == HoldState::Pending && hold.radius.is_some() {
+            self.document.line(Margin::Indent(0)).ours(Role::Faint, "w asks who holds locks in its way now");
         }
+        self.look("Locks in its way", "being asked for", blockers, |page, found| {
+            for sentence in wording::blockers(found) {
+                say(page.document.line(Margin::Indent(0)), &sentence);
+            }
+        });
     }
 
     fn looks(&mut self, looks: &Looks) {
-        match &looks.count {
-            Look::NotAsked => {}
-            Look::Asked => {
-                self.heading("Exact count");
-                self.document.line(Margin::Indent(0)).ours(Role::Faint, "being counted");
+        self.look("Exact count", "being counted", &looks.count, |page, found| {
+            for examined in found {
+                page.examined(examined, |page, count| {
+                    page.document.ours(Role::Strong, &format!("= {} rows", number(*count)));
+                });
             }
-            Look::Failed(why) => {
-                self.heading("Exact count");
-                self.refused(why);
+        });
+        self.look("Sample of rows", "being asked for", &looks.sample, |page, found| {
+            for examined in found {
+                page.examined(examined, Self::sample);
             }
-            Look::Found(found) => {
-                self.heading("Exact count");
-                for examined in found {
-                    self.examined(examined, |page, count| {
-                        page.document.ours(Role::Strong, &format!("= {} rows", number(*count)));
-                    });
-                }
-            }
+        });
+    }
+
+    /// What was asked for on request, under a heading of its own; nothing until it is asked for.
+    fn look<T>(&mut self, heading: &str, underway: &str, look: &Look<T>, show: impl FnOnce(&mut Self, &T)) {
+        if matches!(look, Look::NotAsked) {
+            return;
         }
-        match &looks.sample {
+        self.heading(heading);
+        match look {
             Look::NotAsked => {}
             Look::Asked => {
-                self.heading("Sample of rows");
-                self.document.line(Margin::Indent(0)).ours(Role::Faint, "being asked for");
+                self.document.line(Margin::Indent(0)).ours(Role::Faint, underway);
             }
-            Look::Failed(why) => {
-                self.heading("Sample of rows");
-                self.refused(why);
-            }
-            Look::Found(found) => {
-                self.heading("Sample of rows");
-                for examined in found {
-                    self.examined(examined, Self::sample);
-                }
-            }
+            Look::Failed(why) => self.refused(why),
+            Look::Found(found) => show(self, found),
         }
     }
 
