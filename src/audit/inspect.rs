@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::verify::{Known, verify};
 use super::{Log, files};
+use crate::text::rfc3339;
 use crate::tlog::Checkpoint;
 use crate::tlog::note::VerifierKey;
 
@@ -107,7 +108,7 @@ impl Inspector {
         }
         let _turn = Turns { inspector: self };
         let result = verify(&self.directory, &Known { vkey: self.log.vkey().parse().ok(), ..Known::default() });
-        let at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+        let at = rfc3339(Timestamp::now());
         let view = match result {
             Ok(verified) => VerificationView { at, size: Some(verified.size), error: None },
             Err(error) => VerificationView { at, size: None, error: Some(error.to_string()) },
@@ -127,7 +128,7 @@ impl Inspector {
             origin: checkpoint.origin,
             size: checkpoint.size,
             root: checkpoint.root.to_string(),
-            published_at: published.map(|time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+            published_at: published.map(rfc3339),
         })
     }
 

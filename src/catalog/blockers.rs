@@ -13,6 +13,7 @@ use super::database::Database;
 use super::radius::{ask_catalog, number};
 use crate::blast::locks::in_the_way;
 use crate::blast::{Blocker, Blockers, Facts, Radius, Way};
+use crate::text::rfc3339;
 
 /// How many sessions are named.
 const SESSIONS_MAX: usize = 10;
@@ -34,9 +35,8 @@ pub(super) fn unknown(why: String) -> Blockers {
     Blockers::unknown(now(), why)
 }
 
-/// RFC 3339 with milliseconds, UTC.
 fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    rfc3339(Timestamp::now())
 }
 
 async fn look(database: &Database, radius: &Radius, own: Option<i32>) -> Result<Blockers, CatalogError> {

@@ -162,7 +162,7 @@ fn approved_function(database: String, source: FunctionSource, by: String, reaso
         hash: summary.hash,
         session,
         by,
-        at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        at: crate::text::rfc3339(jiff::Timestamp::now()),
         reason,
     }
 }

@@ -1,6 +1,5 @@
 //! A hold as JSON: what `holds list --json` prints and the control socket speaks.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -11,6 +10,7 @@ use crate::policy::IdentityKind;
 use crate::sql::risk::radius::assess_reach;
 use crate::sql::risk::{Level, Rule};
 use crate::sql::{Action, Certainty, Effect};
+use crate::text::rfc3339;
 
 /// A hold, as others read it. The names are a contract.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -216,11 +216,6 @@ impl From<&Hold> for HoldView {
             }),
         }
     }
-}
-
-/// RFC 3339 with milliseconds, UTC.
-fn rfc3339(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// SHA-256, in hex, of what the session bound the hold to and of the radius shown.

@@ -187,9 +187,8 @@ async fn blockers(client: &Client, hold: &HoldView) -> Option<Blockers> {
     if hold.state != HoldState::Pending {
         return None;
     }
-    let unknown = |error: ClientError| {
-        Blockers::unknown(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(), error.to_string())
-    };
+    let unknown =
+        |error: ClientError| Blockers::unknown(crate::text::rfc3339(jiff::Timestamp::now()), error.to_string());
     Some(client.blockers(&hold.id).await.unwrap_or_else(unknown))
 }
 

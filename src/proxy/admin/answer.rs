@@ -166,7 +166,7 @@ pub(super) fn sessions(views: &[SessionView]) -> Table {
             Some(Untrusted::line(&view.application_name).to_string()),
             view.tls.map(str::to_owned),
             view.pid.map(|pid| pid.to_string()),
-            Some(view.since.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+            Some(crate::text::rfc3339(view.since)),
         ]
     });
     Table { columns: SESSIONS, rows: rows.collect() }
