@@ -308,11 +308,19 @@ impl Shared {
         }
     }
 
-    /// Says how it is from now on; never that it runs again.
-    pub(super) fn set_health(&self, health: Health) {
-        // Before those who wait for it are woken.
-        self.runs.store(false, Ordering::Release);
-        self.health.send_replace(health);
+    /// Takes nothing more, and says why: from now on, and never that it runs again. What failed first stays said.
+    pub(super) fn end(&self, health: Health) {
+        self.health.send_if_modified(|current| {
+            let is_news = !matches!(current, Health::Failed(_));
+            if is_news {
+                *current = health;
+                // Whoever sees this waits for the lock held here to read why.
+                self.runs.store(false, Ordering::Release);
+            }
+            is_news
+        });
+        // Behind that: who finds the queue closed asks why.
+        self.queue.close();
     }
 
     /// Why the log cannot write, if it cannot.
@@ -327,7 +335,7 @@ impl Shared {
         }
     }
 
-    /// Why the queue took nothing: it is closed before the writer says so.
+    /// Why the queue took nothing: a log that is being closed says so when all of it is on disk.
     fn reason(&self) -> Arc<str> {
         self.failure().unwrap_or_else(|| "it is closing".into())
     }

@@ -161,8 +161,7 @@ impl Thread {
                 inner.failure = Some(reason.clone());
                 drop(inner);
                 // The writer may be asleep: nobody may wait for it in vain.
-                self.shared.queue.close();
-                self.shared.set_health(Health::Failed(reason.into()));
+                self.shared.end(Health::Failed(reason.into()));
                 self.slot.changed.notify_all();
                 break;
             }

@@ -143,14 +143,14 @@ struct Place {
 
 impl Writer {
     fn run(mut self) {
+        // Dropped last: those who wait for it see that nobody will answer them, and must find why.
+        let mut batch = Batch::default();
         // Said also if this thread panics: nobody may wait for a writer that is gone.
         let mut ending =
             Ending { shared: Arc::clone(&self.shared), health: Health::Failed("the writer stopped".into()) };
-        let result = self.work();
+        let result = self.work(&mut batch);
         if let Err(reason) = &result {
-            // Before those who wait see that nobody will answer them.
-            self.shared.queue.close();
-            self.shared.set_health(Health::Failed(reason.as_str().into()));
+            self.shared.end(Health::Failed(reason.as_str().into()));
         }
         // The file is closed before anybody hears that the log is: it can be opened again at once.
         let result = result.and_then(|()| self.finish());
@@ -160,12 +160,11 @@ impl Writer {
         };
     }
 
-    fn work(&mut self) -> Result<(), String> {
-        let mut batch = Batch::default();
+    fn work(&mut self, batch: &mut Batch) -> Result<(), String> {
         loop {
             let until = self.pending.since.map(|since| since + self.gather);
-            match self.shared.queue.take(&mut batch, self.gather / TURNS_WHILE_GATHERING, until) {
-                Taken::Batch => self.write(&mut batch)?,
+            match self.shared.queue.take(batch, self.gather / TURNS_WHILE_GATHERING, until) {
+                Taken::Batch => self.write(batch)?,
                 Taken::Nothing => {}
                 Taken::Closed => return Ok(()),
             }
@@ -262,8 +261,7 @@ struct Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.shared.queue.close();
-        self.shared.set_health(self.health.clone());
+        self.shared.end(self.health.clone());
         // Their senders go: whoever waits sees that nobody will answer.
         let mut batch = Batch::default();
         while self.shared.queue.take(&mut batch, Duration::ZERO, None) == Taken::Batch {}
