@@ -406,36 +406,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next tokens as a person reads them, without the values of strings.
-    pub(super) fn words(&self, most: usize) -> String {
-        let mut words = String::new();
-        for ahead in 0..most {
-            let text = match self.kind_at(ahead) {
-                None => return words,
-                Some(TokenKind::Comma) => {
-                    words.push(',');
-                    continue;
-                }
-                Some(TokenKind::Dot) => {
-                    words.push('.');
-                    continue;
-                }
-                Some(TokenKind::OpenParen) => "(",
-                Some(TokenKind::CloseParen) => ")",
-                Some(TokenKind::String | TokenKind::NationalString) => "'...'",
-                Some(_) => self.text_at(ahead),
-            };
-            if !words.is_empty() && !words.ends_with(['.', '(']) && text != ")" {
-                words.push(' ');
-            }
-            words.push_str(text);
-        }
-        if self.kind_at(most).is_some() {
-            words.push_str(" ...");
-        }
-        words
-    }
-
     /// All tokens are used up.
     pub(super) fn expect_end(&self) -> Parsed<()> {
         if self.at_end() { Ok(()) } else { self.refuse("there is more than the grammar allows") }

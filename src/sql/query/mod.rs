@@ -135,6 +135,50 @@ impl<'a> Parser<'a> {
         Consulted { cursor: self.cursor, depends: &mut self.found.depends_on_literals }
     }
 
+    /// The next tokens as a person reads them, without the values of strings. That numbers are among them is noted.
+    pub(super) fn words(&mut self, most: usize) -> String {
+        self.words_ahead(0, most)
+    }
+
+    /// The same from the token `from` places on.
+    pub(super) fn words_ahead(&mut self, from: usize, most: usize) -> String {
+        let mut words = self.words_between(from, from + most);
+        if self.cursor.kind_at(from + most).is_some() {
+            words.push_str(" ...");
+        }
+        words
+    }
+
+    /// The same of all tokens from the one `from` places on to before the one `to` places on.
+    pub(super) fn words_between(&mut self, from: usize, to: usize) -> String {
+        let mut words = String::new();
+        for ahead in from..to {
+            let text = match self.cursor.kind_at(ahead) {
+                None => return words,
+                Some(TokenKind::Comma) => {
+                    words.push(',');
+                    continue;
+                }
+                Some(TokenKind::Dot) => {
+                    words.push('.');
+                    continue;
+                }
+                Some(TokenKind::OpenParen) => "(",
+                Some(TokenKind::CloseParen) => ")",
+                Some(TokenKind::String | TokenKind::NationalString) => "'...'",
+                Some(kind) => {
+                    self.found.depends_on_literals |= kind.is_literal();
+                    self.cursor.text_at(ahead)
+                }
+            };
+            if !words.is_empty() && !words.ends_with(['.', '(']) && text != ")" {
+                words.push(' ');
+            }
+            words.push_str(text);
+        }
+        words
+    }
+
     /// Whether a query begins here.
     pub(super) fn at_query(&self) -> bool {
         self.at_query_ahead(0)

@@ -66,7 +66,7 @@ impl<'a> Parser<'a> {
         let place = if schema.is_empty() { String::new() } else { format!(" in schema {schema}") };
         let change = self.cursor.find_outside(&[Keyword::Grant, Keyword::Revoke]).map_or_else(String::new, |ahead| {
             self.cursor.skip(ahead);
-            format!(": {}", self.cursor.words(WORDS_SHOWN))
+            format!(": {}", self.words(WORDS_SHOWN))
         });
         self.cursor.skip_rest();
         let effect = Effect::new(Action::Grant, Object::new(ObjectKind::Schema, schema));
@@ -80,7 +80,7 @@ impl<'a> Parser<'a> {
             NameForm::Single => Object::new(kind.kind, self.cursor.name(NamePosition::Label)?),
             _ => self.object_name(kind)?.object,
         };
-        let reason = format!("changes {} {object}: {}", kind.shown(), self.cursor.words(WORDS_SHOWN));
+        let reason = format!("changes {} {object}: {}", kind.shown(), self.words(WORDS_SHOWN));
         self.cursor.skip_rest();
         self.found.effect_because(Effect::new(Action::Grant, object), reason);
         Ok(kind.command("ALTER"))
@@ -93,7 +93,7 @@ impl<'a> Parser<'a> {
         if let Some(table) = named.table {
             self.found.effect(Effect::new(Action::Alter, table));
         }
-        let words = self.cursor.words(WORDS_SHOWN);
+        let words = self.words(WORDS_SHOWN);
         let owner = self.cursor.at(Keyword::Owner);
         self.cursor.skip_rest();
         let shown = kind.shown();

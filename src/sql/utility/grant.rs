@@ -17,8 +17,8 @@ impl<'a> Parser<'a> {
         let Some(ahead) = on else { return self.cursor.refuse("ON, TO or FROM is expected") };
         let objects = self.cursor.at_ahead(ahead, Keyword::On);
         if objects {
-            let words = self.words_to(ahead);
-            self.cursor.advance();
+            let words = self.words_between(0, ahead);
+            self.cursor.skip(ahead + 1);
             let who = self.grantees();
             self.privilege_objects(command, &words, &who)?;
         } else {
@@ -43,28 +43,9 @@ impl<'a> Parser<'a> {
     }
 
     /// ` to app with grant option`: who gets it or loses it, and all that follows.
-    fn grantees(&self) -> String {
+    fn grantees(&mut self) -> String {
         let Some(ahead) = self.cursor.find_outside(&[Keyword::To, Keyword::From]) else { return String::new() };
-        let mut rest = self.cursor;
-        rest.skip(ahead);
-        format!(" {}", rest.words(GRANTEES_SHOWN))
-    }
-
-    /// The words from here to the token `ahead` places on, as written; goes there.
-    fn words_to(&mut self, ahead: usize) -> String {
-        let mut words = String::new();
-        for _ in 0..ahead {
-            let text = self.cursor.text();
-            if !words.is_empty() && !text.is_empty() {
-                words.push(' ');
-            }
-            if self.cursor.at_kind(TokenKind::Comma) {
-                words.push(',');
-            }
-            words.push_str(text);
-            self.cursor.advance();
-        }
-        words
+        format!(" {}", self.words_ahead(ahead, GRANTEES_SHOWN))
     }
 
     fn privilege_objects(&mut self, command: &str, privileges: &str, who: &str) -> Parsed<()> {
