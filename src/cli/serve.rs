@@ -1,5 +1,6 @@
 //! `pgsluice serve`: the proxy.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -92,6 +93,15 @@ const FIRST_DATABASE: &str = "postgres";
 ///
 /// The configuration is wrong, or something it needs cannot be had.
 pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
+    run_on(None, arguments, globals)
+}
+
+/// The same on a socket that listens already, where there is one, instead of the configured address.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_on(listening: Option<TcpListener>, arguments: &Arguments, globals: &Globals) -> CommandResult {
     let config = Config::build(arguments, globals)?;
     start_tracing(globals);
     raise_file_limit();
@@ -101,10 +111,10 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format_args!("cannot start: {error}")))?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(config, listening))
 }
 
-async fn serve(config: Config) -> CommandResult {
+async fn serve(config: Config, listening: Option<TcpListener>) -> CommandResult {
     let mut signals = Signals::catch()?;
     let engine = policy::engine(config.policies.as_deref())?;
     config.webhooks.iter().try_for_each(|webhook| webhook.check().map_err(webhook_failure))?;
@@ -117,7 +127,11 @@ async fn serve(config: Config) -> CommandResult {
         looked = side::look(&config.upstream, upstream.tls()) => looked?.catalog,
         _ = signals.next() => return Ok(Exit::Done),
     };
-    let listener = Listener::bind(&address_of(&config.listen)).await.map_err(|error| {
+    let bound = match listening {
+        Some(socket) => Listener::listening(socket),
+        None => Listener::bind(&address_of(&config.listen)).await,
+    };
+    let listener = bound.map_err(|error| {
         Failure::failed(format_args!("cannot listen on {}: {error}", config.listen))
             .hint("is another proxy running there? choose another with --listen HOST:PORT")
     })?;

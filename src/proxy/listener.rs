@@ -103,6 +103,15 @@ impl Listener {
         Ok(Self { socket })
     }
 
+    /// On a socket that listens already. Only inside a runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot watch it.
+    pub fn listening(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: Socket::Tcp(TcpListener::from_std(socket)?) })
+    }
+
     /// The TCP address, with the port that was taken; `None` for a Unix socket.
     #[must_use]
     pub fn tcp_address(&self) -> Option<SocketAddr> {

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, raise};
 use super::config::ListenAddress;
 use super::{CommandResult, Failure, Globals, Output, serve};
 use crate::control::SOCKET_NAME;
-use throwaway::{Options, StartError, Throwaway, free_port};
+use throwaway::{Options, StartError, Throwaway};
 
 pub mod throwaway;
 
@@ -37,8 +37,8 @@ pub fn run(globals: &Globals) -> CommandResult {
     postgres.sql("shop", SHOP)?;
 
     let data = postgres.directory().join("proxy");
-    let address = listen_address()?;
-    let proxy = serve_in_thread(&postgres, &data, &address, globals)?;
+    let (socket, address) = listen()?;
+    let proxy = serve_in_thread(&postgres, &data, (socket, &address), globals)?;
     let instructions = Instructions { address: &address, program: program(), data: &data };
     watch(&mut postgres, proxy, &instructions)
 }
@@ -59,21 +59,22 @@ impl From<StartError> for Failure {
     }
 }
 
-/// The default address where it is free, else one with another port.
-fn listen_address() -> Result<ListenAddress, Failure> {
+/// Listens at the default address where it is free, else at another port. Taken at once, so that nobody else takes it before
+/// the proxy does.
+fn listen() -> Result<(TcpListener, ListenAddress), Failure> {
     let usual = ListenAddress::default();
-    if TcpListener::bind((usual.host(), usual.port())).is_ok() {
-        return Ok(usual);
-    }
-    let port = free_port().map_err(|error| Failure::failed(format_args!("cannot find a free port: {error}")))?;
-    Ok(format!("127.0.0.1:{port}").parse().expect("a loopback address with a port is an address"))
+    let socket = TcpListener::bind((usual.host(), usual.port()))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .map_err(|error| Failure::failed(format_args!("cannot listen on loopback: {error}")))?;
+    let at = socket.local_addr().map_err(|error| Failure::failed(format_args!("cannot listen: {error}")))?;
+    Ok((socket, at.to_string().parse().expect("a loopback address with a port is an address")))
 }
 
 /// Starts `serve` as somebody would who has only this Postgres and no configuration.
 fn serve_in_thread(
     postgres: &Throwaway,
     data: &Path,
-    address: &ListenAddress,
+    (socket, address): (TcpListener, &ListenAddress),
     globals: &Globals,
 ) -> Result<JoinHandle<CommandResult>, Failure> {
     let config = postgres.directory().join("pgsluice.toml");
@@ -84,7 +85,7 @@ fn serve_in_thread(
     let globals = Globals { config: Some(config), data: Some(data.to_owned()), ..globals.clone() };
     std::thread::Builder::new()
         .name("serve".to_owned())
-        .spawn(move || serve::run(&arguments, &globals))
+        .spawn(move || serve::run_on(Some(socket), &arguments, &globals))
         .map_err(|error| Failure::failed(format_args!("cannot start a thread: {error}")))
 }
 
