@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::admission::Held;
-use super::client_side::{Carrier, Passage};
 use super::decide::{Decision, Part};
+use super::passage::{Carrier, Passage};
 use super::session::{Role, Session};
 use super::values;
 use crate::blast::SearchPath;

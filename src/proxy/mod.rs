@@ -37,6 +37,7 @@ pub mod login;
 mod names;
 mod ours;
 pub mod parameters;
+mod passage;
 mod pending;
 mod pipe;
 mod refusal;
