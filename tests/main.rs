@@ -12,6 +12,7 @@ mod clients;
 mod control;
 mod corpus;
 mod demo;
+mod durability;
 mod effects_oracle;
 mod enforce_reads;
 mod functions;

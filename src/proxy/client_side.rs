@@ -14,7 +14,7 @@ use super::passage::{Carrier, Passage, Step};
 use super::pending::{Pending, UnitRecord};
 use super::pipe::{LOADED_BYTES, Pipe};
 use super::refusal::Refusal;
-use super::session::{Analysed, Asked, CopyState, Meaning, Session, Skipping, Stage};
+use super::session::{Analysed, Asked, AtSync, CopyState, Meaning, Session, Skipping, Stage};
 use super::time_limits::Sent;
 use crate::gate::NoWait;
 use crate::policy::Outcome;
@@ -196,6 +196,10 @@ impl Session {
     fn sync(&mut self) -> Step {
         self.skipping = Skipping::No;
         self.segment_is_open = false;
+        if std::mem::replace(&mut self.at_sync, AtSync::Nothing) == AtSync::MayCommit {
+            // Whether a transaction is open behind it is told by the answer.
+            self.depends_on_answers();
+        }
         if self.copy == CopyState::None {
             let ready = self.guard_sync();
             self.unanswered.push(Pending::Sync(ready));

@@ -9,7 +9,7 @@ use super::names::{PortalState, Prepared};
 use super::ours::Ready;
 use super::pending::{Completed, Pending, Reply, Unit, UnitRecord};
 use super::refusal::{Planted, Refusal};
-use super::session::{Cancelled, Meaning, Session, Skipping, Stage};
+use super::session::{AtSync, Cancelled, Meaning, Session, Skipping, Stage};
 use crate::audit::{Encoded, Record, RecordKind, Recorded};
 use crate::gate::{NoWait, Wait};
 use crate::policy::Outcome;
@@ -177,6 +177,7 @@ impl Session {
     /// transaction, reaches outside of one, or may commit one that has changes.
     fn must_be_durable_first(&self, decision: &Decision) -> bool {
         let in_block = self.transaction != TransactionStatus::Idle
+            && self.at_sync == AtSync::Nothing
             && !self.unanswered.any_unit(|unit| unit.decision.nature.transaction == TransactionNature::Ends);
         match decision.nature.data {
             DataNature::RunsCode | DataNature::RunsApprovedCode => true,
@@ -198,7 +199,9 @@ impl Session {
                 unit.ready = self.guard_query(decision);
                 self.unanswered.push(Pending::Query(unit));
                 self.close_guard();
-                self.segment_is_open = false;
+                if std::mem::take(&mut self.segment_is_open) {
+                    self.at_sync = AtSync::MayCommit;
+                }
             }
             Carrier::FunctionCall => {
                 unit.ready = self.guard_query(decision);
