@@ -141,6 +141,8 @@ impl Stage {
     /// Runs a case, its own statements through `port`.
     fn run(&mut self, case: &Case, port: u16) -> Run {
         let mut admin = self.direct("postgres", "postgres");
+        // Roles are the server's, not the database's: an earlier case may have raised this one.
+        expect_done(&mut admin, "alter role app nosuperuser password null; revoke pg_execute_server_program from app");
         let database = self.untouched.take().unwrap_or_else(|| {
             let database = format!("case_{}", case.id);
             expect_done(&mut admin, &format!("create database {database} template tpl strategy file_copy"));
