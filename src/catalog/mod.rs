@@ -192,6 +192,9 @@ pub struct RadiusRequest {
     pub statement: Statement,
     /// Its text: of this one statement only.
     pub text: String,
+    /// Whether a connection with the usual settings reads that text as the session's does; else why not. Where it does not,
+    /// neither the planner nor the rows are asked.
+    pub reads_alike: Result<(), &'static str>,
     /// The values bound to `$1`, ..., in text format; `None` for NULL. Fewer than the text has, or
     /// [`Parameter::Unknown`], where they are not known or not in text format.
     pub parameters: Vec<Parameter>,

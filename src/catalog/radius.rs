@@ -225,6 +225,7 @@ fn may_plan(request: &RadiusRequest, facts: &Facts) -> Result<Vec<String>, Optio
     if !PLANNED_COMMANDS.contains(&command) || !request.resolved.effects.iter().any(|effect| changes(effect.action)) {
         return Err(None);
     }
+    request.reads_alike.map_err(|why| Some(why.to_owned()))?;
     let SearchPath::Known(path) = &request.names.search_path else {
         return Err(Some("the session's search path is not known".to_owned()));
     };

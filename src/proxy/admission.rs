@@ -45,6 +45,8 @@ pub(super) struct Held {
     pub(super) request: HoldRequest,
     /// What the radius is computed from.
     pub(super) radius: Arc<[RadiusRequest]>,
+    /// How many statements more there are: too many to ask about each.
+    pub(super) unmeasured: usize,
 }
 
 /// An admission under way, seen from the session.
@@ -265,6 +267,16 @@ async fn radius(shared: &Shared, held: &Held) -> Option<Radius> {
             Some(sum) => together(sum, radius),
             None => radius,
         });
+    }
+    if held.unmeasured > 0
+        && let Some(sum) = &mut sum
+    {
+        sum.rows = Rows::UNKNOWN;
+        let (measured, more) = (held.radius.len(), held.unmeasured);
+        let warning = format!(
+            "only the first {measured} statements that change something were measured, not the {more} behind them"
+        );
+        sum.warnings.insert(0, warning);
     }
     sum
 }

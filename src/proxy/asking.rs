@@ -259,7 +259,13 @@ impl Session {
         let statements = self.read_text(text)?;
         if !from_sql {
             let decision = self.decide_with(|_, around| judge(&statements, around));
-            return Some(Arc::new(Prepared::new(text.into(), &[], Arc::new(decision), self.segment, self.uncertainty)));
+            return Some(Arc::new(Prepared::new(
+                text.into(),
+                &[],
+                Arc::new(decision),
+                self.read_with(),
+                (self.segment, self.uncertainty),
+            )));
         }
         let name = std::str::from_utf8(name).ok()?;
         let mut bodies = statements.iter().flat_map(|statement| &statement.session).filter_map(|change| match change {
@@ -268,7 +274,8 @@ impl Session {
         });
         let (Some(body), None) = (bodies.next(), bodies.next()) else { return None };
         let decision = self.decide_with(|_, around| judge(std::slice::from_ref(body), around));
-        let prepared = Prepared::new([].into(), &[], Arc::new(decision), self.segment, self.uncertainty);
+        let prepared =
+            Prepared::new([].into(), &[], Arc::new(decision), self.read_with(), (self.segment, self.uncertainty));
         Some(Arc::new(prepared.with_body(text.get(body.span.clone()))))
     }
 

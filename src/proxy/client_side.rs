@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::decide::{Decided, Decision, OwnSetting, judge_effect, judge_script, judge_unknown};
+use super::decide::{Decided, Decision, OwnSetting, judge_again, judge_effect, judge_script, judge_unknown};
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::passage::{Carrier, Passage, Step};
 use super::pending::{Pending, UnitRecord};
 use super::pipe::{LOADED_BYTES, Pipe};
 use super::refusal::Refusal;
-use super::session::{Analysed, Asked, AtSync, CopyState, Meaning, Session, Skipping, Stage};
+use super::session::{Analysed, Asked, Batch, CopyState, Meaning, Session, Skipping, Stage};
 use super::time_limits::Sent;
 use crate::gate::NoWait;
 use crate::policy::Outcome;
@@ -196,7 +196,7 @@ impl Session {
     fn sync(&mut self) -> Step {
         self.skipping = Skipping::No;
         self.segment_is_open = false;
-        if std::mem::replace(&mut self.at_sync, AtSync::Nothing) == AtSync::MayCommit {
+        if std::mem::replace(&mut self.batch, Batch::Begun) == Batch::Queried {
             // Whether a transaction is open behind it is told by the answer.
             self.depends_on_answers();
         }
@@ -224,7 +224,8 @@ impl Session {
 
     fn query(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
         let sql = Query::decode(body)?.sql;
-        let passage = Passage { sql: Some(sql), ..Passage::of(Carrier::Query, None, None) };
+        let settings = self.read_with();
+        let passage = Passage { sql: Some(sql), settings, ..Passage::of(Carrier::Query, None, None) };
         if let Some(step) = self.after_wait(&passage) {
             return Ok(step);
         }
@@ -285,6 +286,7 @@ impl Session {
         let passage = Passage {
             carrier: Carrier::Parse,
             sql: Some(message.sql),
+            settings: self.read_with(),
             bind: None,
             types: &types,
             declared_types: &types,
@@ -299,7 +301,8 @@ impl Session {
         }
         let own = matches!(decision.own_setting(), OwnSetting::Alone { .. });
         let text = text.unwrap_or_else(|| message.sql.into());
-        let prepared = Arc::new(Prepared::new(text, &types, decision, self.segment, self.uncertainty));
+        let prepared =
+            Arc::new(Prepared::new(text, &types, decision, self.read_with(), (self.segment, self.uncertainty)));
         let previous = self.statements.insert(name, prepared);
         self.unanswered.push(Pending::Parse { name: name.into(), previous });
         if own {
@@ -375,7 +378,8 @@ impl Session {
             let reason = format!("the prepared statement \"{}\" is not one we saw being made", name.escape_ascii());
             return Some((None, Arc::new(self.decide_with(|_, around| judge_unknown(&reason, around)))));
         };
-        let decision = self.renewed(&prepared.decision, &prepared.text);
+        let decision = self.renewed(&prepared.decision());
+        prepared.renew(&decision);
         Some((Some(prepared), decision))
     }
 
@@ -388,16 +392,17 @@ impl Session {
                 .any(|pending| matches!(pending, Pending::Parse { name: each, .. } if **each == *name))
     }
 
-    /// The decision, made again if what it rests on has changed.
-    pub(super) fn renewed(&mut self, decision: &Arc<Decision>, text: &[u8]) -> Arc<Decision> {
+    /// The decision on something that the server has read, made again if what it rests on has changed.
+    pub(super) fn renewed(&mut self, decision: &Arc<Decision>) -> Arc<Decision> {
         if self.is_current(decision) {
             return Arc::clone(decision);
         }
-        if text.is_empty() {
-            let statements: Vec<_> = decision.parts.iter().map(|part| part.statement.clone()).collect();
-            return Arc::new(self.decide_with(|_, around| super::decide::judge(&statements, around)));
-        }
-        self.decide_with(|decider, around| decider.decide(text, around)).decision
+        Arc::new(self.decide_with(|_, around| judge_again(decision, around)))
+    }
+
+    /// What texts are read with now, where that is known.
+    pub(super) fn read_with(&self) -> Option<LexerSettings> {
+        self.lexer.as_ref().ok().copied()
     }
 
     fn execute(&mut self, body: &[u8]) -> Result<Step, DecodeError> {
@@ -437,8 +442,7 @@ impl Session {
             }
             PortalState::Open => self.pass(&passage, &portal.decision),
             PortalState::NeedsApproval => {
-                let text = portal.prepared.as_ref().map(|prepared| Arc::clone(&prepared.text)).unwrap_or_default();
-                let decision = self.renewed(&portal.decision, &text);
+                let decision = self.renewed(&portal.decision);
                 self.rule(&passage, &decision)
             }
         })

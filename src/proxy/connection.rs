@@ -17,7 +17,7 @@ use super::pending::Unanswered;
 use super::pipe::Pipe;
 use super::relay::{self, Ended, Signals};
 use super::session::{
-    Asked, AtSync, Cancelled, CopyState, Failed, Followed, Meaning, Role, Session, SessionIdentity, Skipping, Stage,
+    Asked, Batch, Cancelled, CopyState, Failed, Followed, Meaning, Role, Session, SessionIdentity, Skipping, Stage,
     lexer_settings, reported_name,
 };
 use super::settings::{FollowedSearchPath, OwnSettings};
@@ -144,7 +144,7 @@ fn session_of(
         skipping: Skipping::No,
         asked: Asked::No,
         segment_is_open: false,
-        at_sync: AtSync::Nothing,
+        batch: Batch::Begun,
         approved_at_bind: None,
         backlog: std::collections::VecDeque::new(),
         scribe,

@@ -370,6 +370,24 @@ pub(super) fn judge(statements: &[Statement], around: &Surroundings<'_>) -> Deci
     finish(sum, Carrier::Statement, around)
 }
 
+/// Decides again on what was decided before, by what holds now. Its statements are those that were read then, as with the
+/// server, which keeps what it read.
+pub(super) fn judge_again(decision: &Decision, around: &Surroundings<'_>) -> Decision {
+    let mut sum = Sum::default();
+    for part in &decision.parts {
+        sum.add(&part.statement, around);
+    }
+    if decision.parts.is_empty() {
+        // No statement: an empty text, or what could not be read, which stays all that it may be.
+        sum.commands.push(decision.command.clone());
+        sum.effects.extend_from_slice(&decision.effects);
+        sum.reasons.extend_from_slice(&decision.reasons);
+        sum.changes.extend_from_slice(&decision.changes);
+        sum.rests_on_names = true;
+    }
+    Decision { text: decision.text.clone(), ..finish(sum, Carrier::Statement, around) }
+}
+
 /// Decides on something that is not SQL, or not readable as such: one effect and its reason.
 pub(super) fn judge_effect(
     command: &str,
@@ -456,7 +474,7 @@ impl Sum {
                     self.run(&body);
                     self.prepared_here.insert(name.clone(), body);
                 } else if let Some(prepared) = known {
-                    let decision = &prepared.decision;
+                    let decision = prepared.decision();
                     self.runs_unguardable |= decision.nature.guardable == Guardable::No;
                     self.reasons.extend(decision.reasons.iter().cloned());
                     if decision.parts.is_empty() {

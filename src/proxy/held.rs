@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 use super::admission::Held;
 use super::decide::{Decision, Part};
 use super::passage::{Carrier, Passage};
-use super::session::{Role, Session};
+use super::session::{Batch, Role, Session};
 use super::values;
 use crate::blast::SearchPath;
 use crate::catalog::{Parameter, RadiusRequest};
 use crate::gate::{HoldRequest, Wait};
 use crate::sql::risk::{Risk, assess_message};
-use crate::sql::{Action, Argument, Effect, SessionChange, Statement, statement_spans};
+use crate::sql::{Action, Argument, Effect, Encoding, LexerSettings, SessionChange, Statement, statement_spans};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::Bind;
 
@@ -22,9 +22,15 @@ const MOST_RADII: usize = 16;
 
 /// Describes a statement that has to wait.
 pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<Decision>, needs: u32) -> Held {
+    // What was executed in the same batch keeps its locks until the Sync.
     let in_transaction = session.transaction != TransactionStatus::Idle
+        || session.batch != Batch::Begun
         || session.unanswered.any_unit(|unit| unit.decision.changes.contains(&SessionChange::Begin));
-    let sql = passage.sql.map_or_else(|| decision.command.clone(), values::text_of);
+    let sql = match (passage.sql, passage.settings) {
+        (Some(sql), Some(settings)) => values::text_in(sql, settings.encoding),
+        (Some(sql), None) => values::text_of(sql),
+        (None, _) => decision.command.clone(),
+    };
     let params = passage.bind.map(|bind| values::shown(bind, passage.types)).unwrap_or_default();
     let request = HoldRequest {
         sql: sql.into(),
@@ -38,7 +44,7 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
         reason: session.own.reason.clone(),
         actions: decision.effects.to_vec(),
         reasons: decision.all_reasons(),
-        risk: risk(session, passage, decision),
+        risk: risk(passage, decision),
         verdict_policy: decision.verdict.policy.clone(),
         needs,
         in_transaction,
@@ -50,14 +56,17 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
         wait: Wait::Inline,
         digest: digest(session, passage),
     };
-    Held { request, radius: radius_requests(session, passage, decision).into() }
+    let mut radius = radius_requests(session, passage, decision);
+    let unmeasured = radius.len().saturating_sub(MOST_RADII);
+    radius.truncate(MOST_RADII);
+    Held { request, radius: radius.into(), unmeasured }
 }
 
 /// What it risks, by its text and by what its names stand for.
-fn risk(session: &Session, passage: &Passage<'_>, decision: &Decision) -> Risk {
+fn risk(passage: &Passage<'_>, decision: &Decision) -> Risk {
     let parts: Vec<(&Statement, &[Effect])> =
         decision.parts.iter().map(|part| (&part.statement, part.resolved.effects.as_slice())).collect();
-    let settings = session.lexer.as_ref().copied().unwrap_or_default();
+    let settings = passage.settings.unwrap_or_default();
     assess_message(passage.sql.unwrap_or_default(), &settings, &parts, &decision.effects)
 }
 
@@ -70,7 +79,7 @@ pub(super) fn ticket_of(
     needs: u32,
 ) -> Result<Held, &'static str> {
     let digest = ticket_digest(session, passage, decision)?;
-    let Held { mut request, radius } = hold_of(session, passage, decision, needs);
+    let Held { mut request, radius, unmeasured } = hold_of(session, passage, decision, needs);
     if session.role == Role::Unknown {
         request.reasons.push("the session may act as another role than the one that logged in".to_owned());
     }
@@ -78,6 +87,7 @@ pub(super) fn ticket_of(
     Ok(Held {
         request: HoldRequest { wait: Wait::Ticket, in_transaction: false, expiry_cap: None, digest, ..request },
         radius,
+        unmeasured,
     })
 }
 
@@ -92,7 +102,7 @@ fn ticket_digest(session: &Session, passage: &Passage<'_>, decision: &Decision) 
     }
     let mut parts = Parts::new("ticket");
     parts.add(sql);
-    parts.add(format!("{:?}", session.lexer).as_bytes());
+    parts.add(format!("{:?}", passage.settings).as_bytes());
     parts.bound(passage)?;
     let mut effects: Vec<_> = decision.effects.iter().collect();
     effects.sort_unstable();
@@ -153,12 +163,12 @@ fn radius_requests(session: &Session, passage: &Passage<'_>, decision: &Decision
     let parameters = passage.bind.map(|bind| values::parameters(bind, passage.types)).unwrap_or_default();
     // The decision may have been made for another text, with other literals: where its statements stood says nothing
     // of this one.
-    let spans = statement_spans(sql, &session.lexer.as_ref().copied().unwrap_or_default());
+    let spans = statement_spans(sql, &passage.settings.unwrap_or_default());
     let own = |index: usize| spans.get(index).filter(|_| spans.len() == decision.parts.len()).cloned();
     let mut requests: Vec<RadiusRequest> = Vec::new();
     for (index, part) in decision.parts.iter().enumerate() {
         let text = sql.get(own(index).unwrap_or_else(|| part.statement.span.clone())).unwrap_or_default();
-        requests.extend(request(session, part, text, parameters.clone()));
+        requests.extend(request(session, part, (text, passage.settings), parameters.clone()));
         for change in &part.statement.session {
             if let SessionChange::ExecutePrepared { name, arguments } = change {
                 let arguments = arguments.iter().map(parameter).collect();
@@ -166,22 +176,40 @@ fn radius_requests(session: &Session, passage: &Passage<'_>, decision: &Decision
             }
         }
     }
-    requests.truncate(MOST_RADII);
     requests
 }
 
 /// What the radius of one statement is computed from, if it does more than read.
-fn request(session: &Session, part: &Part, text: &[u8], parameters: Vec<Parameter>) -> Option<RadiusRequest> {
+fn request(
+    session: &Session,
+    part: &Part,
+    (text, settings): (&[u8], Option<LexerSettings>),
+    parameters: Vec<Parameter>,
+) -> Option<RadiusRequest> {
     let more_than_reads =
         part.resolved.effects.iter().any(|effect| !matches!(effect.action, Action::Read | Action::Transaction));
     more_than_reads.then(|| RadiusRequest {
         database: session.who.database.to_string(),
         statement: part.statement.clone(),
         text: values::text_of(text),
+        reads_alike: reads_alike(text, settings.as_ref()),
         parameters,
         resolved: part.resolved.clone(),
         names: session.names.clone(),
     })
+}
+
+/// Whether a connection with the usual settings reads a text as the session's does: else its plan would be another
+/// statement's.
+fn reads_alike(text: &[u8], settings: Option<&LexerSettings>) -> Result<(), &'static str> {
+    let Some(settings) = settings else { return Err("how the session reads its text is not known") };
+    if !settings.standard_conforming_strings && text.contains(&b'\\') {
+        return Err("the session reads backslashes in strings as escapes");
+    }
+    if text.is_ascii() || (settings.encoding == Encoding::Utf8 && std::str::from_utf8(text).is_ok()) {
+        return Ok(());
+    }
+    Err("its text is in another encoding than UTF-8")
 }
 
 /// The same for what `EXECUTE name` runs: prepared in this message, or before.
@@ -200,10 +228,11 @@ fn executed(
         let facts = session.shared.catalog.current(&session.who.database)?;
         let resolved = crate::blast::resolve(body, &facts, &session.names);
         let part = Part { statement: (**body).clone(), resolved };
-        return request(session, &part, sql.get(body.span.clone())?, arguments);
+        return request(session, &part, (sql.get(body.span.clone())?, session.read_with()), arguments);
     }
     let prepared = session.statements.find(crate::wire::frontend::significant(name.as_bytes()))?;
-    request(session, prepared.decision.parts.first()?, &prepared.body, arguments)
+    let decision = prepared.decision();
+    request(session, decision.parts.first()?, (&prepared.body, prepared.settings), arguments)
 }
 
 fn parameter(argument: &Argument) -> Parameter {

@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 
 use super::decide::Decision;
 use crate::audit::Recorded;
+use crate::sql::LexerSettings;
 
 /// How many names of each kind are remembered. A client may make more; those are unknown to us, so they wait.
 pub(super) const MOST_NAMES: usize = 65_536;
@@ -26,8 +28,10 @@ pub(super) struct Prepared {
     pub(super) parameter_types: Box<[u32]>,
     /// The parameter types as the server described them.
     pub(super) described_types: OnceLock<Box<[u32]>>,
-    /// What is known of it.
-    pub(super) decision: Arc<Decision>,
+    /// What is known of it, by what held when that was last asked.
+    decision: ArcSwap<Decision>,
+    /// What its text was read with: the server keeps what it read, whatever the settings are by now.
+    pub(super) settings: Option<LexerSettings>,
     /// In which segment between two Syncs it was sent.
     pub(super) segment: u64,
     /// How many statements that may have changed names had been sent before it.
@@ -40,15 +44,16 @@ impl Prepared {
         text: Arc<[u8]>,
         parameter_types: &[u32],
         decision: Arc<Decision>,
-        segment: u64,
-        uncertainty: u64,
+        settings: Option<LexerSettings>,
+        (segment, uncertainty): (u64, u64),
     ) -> Self {
         Self {
             body: Arc::clone(&text),
             text,
             parameter_types: parameter_types.into(),
             described_types: OnceLock::new(),
-            decision,
+            decision: ArcSwap::from(decision),
+            settings,
             segment,
             uncertainty,
         }
@@ -58,6 +63,16 @@ impl Prepared {
     pub(super) fn with_body(mut self, body: Option<&[u8]>) -> Self {
         self.body = body.unwrap_or_default().into();
         self
+    }
+
+    /// What is known of it.
+    pub(super) fn decision(&self) -> Arc<Decision> {
+        self.decision.load_full()
+    }
+
+    /// It was decided on again.
+    pub(super) fn renew(&self, decision: &Arc<Decision>) {
+        self.decision.store(Arc::clone(decision));
     }
 
     /// The parameter types as far as they are known.

@@ -9,11 +9,11 @@ use super::names::{PortalState, Prepared};
 use super::ours::Ready;
 use super::pending::{Completed, Pending, Reply, Unit, UnitRecord};
 use super::refusal::{Planted, Refusal};
-use super::session::{AtSync, Cancelled, Meaning, Session, Skipping, Stage};
+use super::session::{Batch, Cancelled, Meaning, Session, Skipping, Stage};
 use crate::audit::{Encoded, Record, RecordKind, Recorded};
 use crate::gate::{NoWait, Wait};
 use crate::policy::Outcome;
-use crate::sql::{Action, Effect, SessionChange};
+use crate::sql::{Action, Effect, LexerSettings, SessionChange};
 use crate::wire::backend::TransactionStatus;
 
 /// What becomes of a client's message.
@@ -33,6 +33,8 @@ pub(super) struct Passage<'a> {
     pub(super) carrier: Carrier<'a>,
     /// Its SQL, where it has any.
     pub(super) sql: Option<&'a [u8]>,
+    /// What that is read with, where it is known.
+    pub(super) settings: Option<LexerSettings>,
     /// The Bind message with its values.
     pub(super) bind: Option<&'a [u8]>,
     /// The types of the values, as far as known.
@@ -45,10 +47,10 @@ impl<'a> Passage<'a> {
     /// What a prepared statement is about to do with the values of a Bind, as far as both are known.
     pub(super) fn of(carrier: Carrier<'a>, prepared: Option<&'a Prepared>, bind: Option<&'a [u8]>) -> Self {
         let Some(prepared) = prepared else {
-            return Self { carrier, sql: None, bind, types: &[], declared_types: &[] };
+            return Self { carrier, sql: None, settings: None, bind, types: &[], declared_types: &[] };
         };
         let (types, declared_types) = (prepared.types(), &*prepared.parameter_types);
-        Self { carrier, sql: Some(&prepared.text), bind, types, declared_types }
+        Self { carrier, sql: Some(&prepared.text), settings: prepared.settings, bind, types, declared_types }
     }
 }
 
@@ -91,7 +93,12 @@ impl Session {
     /// An approved or recorded statement goes, unless it has become another one meanwhile.
     fn granted(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>, record: Option<Box<Record>>) -> Step {
         if let Some(sql) = passage.sql.filter(|_| !self.is_current(decision)) {
-            let now = self.renewed(decision, sql);
+            let now = match passage.carrier {
+                Carrier::Query | Carrier::Parse => {
+                    self.decide_with(|decider, around| decider.decide(sql, around)).decision
+                }
+                Carrier::Bind { .. } | Carrier::Execute { .. } | Carrier::FunctionCall => self.renewed(decision),
+            };
             if now.effects != decision.effects || now.verdict.outcome == Outcome::Deny {
                 if let Some(record) = record {
                     self.report_not_run(recorded(&record));
@@ -177,7 +184,7 @@ impl Session {
     /// transaction, reaches outside of one, or may commit one that has changes.
     fn must_be_durable_first(&self, decision: &Decision) -> bool {
         let in_block = self.transaction != TransactionStatus::Idle
-            && self.at_sync == AtSync::Nothing
+            && self.batch != Batch::Queried
             && !self.unanswered.any_unit(|unit| unit.decision.nature.transaction == TransactionNature::Ends);
         match decision.nature.data {
             DataNature::RunsCode | DataNature::RunsApprovedCode => true,
@@ -200,7 +207,7 @@ impl Session {
                 self.unanswered.push(Pending::Query(unit));
                 self.close_guard();
                 if std::mem::take(&mut self.segment_is_open) {
-                    self.at_sync = AtSync::MayCommit;
+                    self.batch = Batch::Queried;
                 }
             }
             Carrier::FunctionCall => {
@@ -210,6 +217,9 @@ impl Session {
             Carrier::Execute { portal } => {
                 self.guard_in_batch(decision);
                 self.follow_block(decision);
+                if self.batch == Batch::Begun {
+                    self.batch = Batch::Executed;
+                }
                 if let Some(portal) = self.portals.find_mut(portal) {
                     portal.state = PortalState::Open;
                 }

@@ -546,8 +546,14 @@ impl Session {
             }
             SessionChange::Prepare { name, body } => {
                 let decision = self.decide_with(|_, around| super::decide::judge(std::slice::from_ref(body), around));
-                let prepared = Prepared::new(Arc::from([]), &[], Arc::new(decision), self.segment, self.uncertainty)
-                    .with_body(by.text.as_deref().and_then(|text| text.get(body.span.clone())));
+                let prepared = Prepared::new(
+                    Arc::from([]),
+                    &[],
+                    Arc::new(decision),
+                    self.read_with(),
+                    (self.segment, self.uncertainty),
+                )
+                .with_body(by.text.as_deref().and_then(|text| text.get(body.span.clone())));
                 self.statements.insert(crate::wire::frontend::significant(name.as_bytes()), Arc::new(prepared));
             }
             SessionChange::Deallocate(Some(name)) => {

@@ -204,14 +204,16 @@ pub(super) enum Skipping {
     ToSync,
 }
 
-/// Whether the next Sync may commit what is open: from Postgres 18 on a query in the middle of a batch does not end the batch's
-/// transaction.
+/// What was sent since the last Sync, which ends the transaction that a batch outside of a block is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AtSync {
-    /// No: transactions end by their commands.
-    Nothing,
-    /// A query was sent in the middle of the batch.
-    MayCommit,
+pub(super) enum Batch {
+    /// No statement was executed.
+    Begun,
+    /// One was, and may have taken locks.
+    Executed,
+    /// A query was sent in its middle. From Postgres 18 on that does not end it: what the server then says is open ends with
+    /// the Sync as well.
+    Queried,
 }
 
 /// One session. See the module's documentation for its states.
@@ -238,7 +240,7 @@ pub(super) struct Session {
     pub(super) asked: Asked,
     /// Whether messages of the extended protocol were sent since the last Sync.
     pub(super) segment_is_open: bool,
-    pub(super) at_sync: AtSync,
+    pub(super) batch: Batch,
     /// The record of what was approved by the Bind being dealt with.
     pub(super) approved_at_bind: Option<Recorded>,
     /// Records that found the log's queue full, in order.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::audit::write_string;
 use crate::catalog::Parameter;
+use crate::sql::Encoding;
 use crate::wire::frontend::Bind;
 
 /// A value longer than this is shown by its beginning.
@@ -12,11 +13,38 @@ const LONGEST_SHOWN_BYTES: usize = 64 * 1024;
 /// Values of a Bind message up to this size are never cut in a record.
 const LONGEST_UNCUT_BYTES: usize = 1024;
 
-/// SQL text for records and approvers: as it is where it is UTF-8, otherwise with its other bytes escaped.
-pub(super) fn text_of(sql: &[u8]) -> String {
-    match std::str::from_utf8(sql) {
-        Ok(text) => text.to_owned(),
-        Err(_) => sql.escape_ascii().to_string(),
+/// Text for records: as it is, but for bytes that are not UTF-8, which are written `\xNN`. Line ends and quotes stay: a
+/// comment ends where it does.
+pub(super) fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        push_escaped(&mut text, chunk.invalid());
+    }
+    text
+}
+
+/// SQL text for approvers, as the session's encoding reads it; bytes whose character is not known are written `\xNN`.
+pub(super) fn text_in(sql: &[u8], encoding: Encoding) -> String {
+    match encoding {
+        Encoding::Utf8 => text_of(sql),
+        Encoding::Latin1 => sql.iter().copied().map(char::from).collect(),
+        Encoding::Bytes => {
+            let mut text = String::with_capacity(sql.len());
+            for run in sql.chunk_by(|one, other| one.is_ascii() == other.is_ascii()) {
+                match std::str::from_utf8(run) {
+                    Ok(ascii) if ascii.is_ascii() => text.push_str(ascii),
+                    _ => push_escaped(&mut text, run),
+                }
+            }
+            text
+        }
+    }
+}
+
+fn push_escaped(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(text, "\\x{byte:02x}");
     }
 }
 

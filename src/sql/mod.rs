@@ -49,7 +49,7 @@ pub use analyze::{Script, analyze, analyze_within, statement_spans};
 pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use limits::Limits;
-pub use settings::LexerSettings;
+pub use settings::{Encoding, LexerSettings};
 pub use statement::{Argument, FunctionUse, Name, SessionChange, Statement};
 
 pub use statement::{DiscardTarget, Notation};

@@ -198,6 +198,7 @@ fn approve(request: &RadiusRequest, facts: &Facts, place: Place) -> Result<Appro
             (schema, name, from)
         }
         Place::Condition => {
+            request.reads_alike?;
             let Target { name, from } = target::target(&request.text).map_err(str::to_owned)?;
             (changed_schema(request, &name)?, name, from)
         }

@@ -75,6 +75,7 @@ impl Database {
             database: self.name().to_owned(),
             statement: statement.clone(),
             text: text.to_owned(),
+            reads_alike: Ok(()),
             parameters: vec![Parameter::Unknown; parameters],
             resolved: resolved.clone(),
             names: names.clone(),
