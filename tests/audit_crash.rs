@@ -91,6 +91,7 @@ fn what_was_acknowledged_survives_being_killed() {
 
         // Before anybody repairs anything, and after.
         let killed = verify(directory.path(), &Known::default()).unwrap();
+        assert_eq!(texts(directory.path()).len() as u64, killed.size);
         drop(Log::open(directory.path(), options()).unwrap());
         let reopened = verify(directory.path(), &Known::default()).unwrap();
         assert_eq!((reopened.size, reopened.signed), (killed.size + 1, killed.size + 1), "the gap is recorded, once");
@@ -101,7 +102,17 @@ fn what_was_acknowledged_survives_being_killed() {
 
 /// Every acknowledged record is at its index, and the gap at the end.
 fn check(directory: &Path, acknowledged: &[(u64, String)], gap: u64) {
+    let texts = texts(directory);
+    assert_eq!(texts[&gap], None);
+    for (index, text) in acknowledged {
+        assert_eq!(texts[index].as_deref(), Some(&**text), "entry {index}");
+    }
+}
+
+/// The SQL of every entry, by its index.
+fn texts(directory: &Path) -> std::collections::HashMap<u64, Option<String>> {
     let mut texts = std::collections::HashMap::new();
+    // The reader is gone while its snapshot is read.
     let snapshot = Reader::open(directory).unwrap().snapshot().unwrap();
     snapshot
         .for_each(0, u64::MAX, |entry| {
@@ -111,8 +122,5 @@ fn check(directory: &Path, acknowledged: &[(u64, String)], gap: u64) {
             Continue::Yes
         })
         .unwrap();
-    assert_eq!(texts[&gap], None);
-    for (index, text) in acknowledged {
-        assert_eq!(texts[index].as_deref(), Some(&**text), "entry {index}");
-    }
+    texts
 }

@@ -1,8 +1,10 @@
 //! Reading a log, also while another process writes it.
 
+use std::any::Any;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::{
     Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase as _, StorageError, TransactionError,
@@ -21,7 +23,7 @@ const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// A log, open for reading.
 pub struct Reader {
     directory: PathBuf,
-    database: Source,
+    database: Arc<Source>,
 }
 
 /// What is read.
@@ -82,14 +84,14 @@ impl Reader {
             Ok(Err(error)) => return Err(Damage::new(0, error.to_string()).into()),
             Err(reason) => return Err(Damage::new(0, reason).into()),
         };
-        Ok(Self { directory: directory.to_owned(), database })
+        Ok(Self { directory: directory.to_owned(), database: Arc::new(database) })
     }
 
     /// Whether what is read will never change: the log's writer was killed, and has not been started again when this
     /// was opened. Whoever waits for more must open it anew.
     #[must_use]
-    pub const fn is_left_behind(&self) -> bool {
-        matches!(self.database, Source::Repaired(_))
+    pub fn is_left_behind(&self) -> bool {
+        matches!(*self.database, Source::Repaired(_))
     }
 
     /// A log without its store is damaged, not missing.
@@ -114,7 +116,8 @@ impl Reader {
             .map_err(|error| Damage::new(0, error.to_string()))?;
         let snapshot = Snapshot::new(transaction)?;
         let snapshot = snapshot.ok_or_else(|| ReadError::Missing { directory: self.directory.clone() })?;
-        Ok(snapshot.with_journal(runs))
+        let database: Arc<dyn Any + Send + Sync> = Arc::clone(&self.database) as _;
+        Ok(snapshot.of(database).with_journal(runs))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata as _, TableError};
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::chunk;
 use super::guard::guarded;
@@ -37,6 +39,8 @@ pub struct Snapshot {
     tail: Tail,
     // Kept: the tables read through it.
     _transaction: ReadTransaction,
+    // Dropped behind that: a database that was opened for writing closes its file under those who read.
+    _database: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Entries that are in the journal and not in the store yet, and the nodes that they complete.
@@ -92,7 +96,14 @@ impl Snapshot {
             checkpoint,
             tail: Tail::default(),
             _transaction: transaction,
+            _database: None,
         }))
+    }
+
+    /// Keeps what it is read from open.
+    pub(super) fn of(mut self, database: Arc<dyn Any + Send + Sync>) -> Self {
+        self._database = Some(database);
+        self
     }
 
     /// With the entries that the journal has behind those of the store.

@@ -44,7 +44,13 @@ pub(super) fn run(arguments: &Arguments, directory: &Path) -> CommandResult {
         output.line(format_args!("size    {}", verified.size))?;
         output.line(format_args!("root    {}", verified.root))?;
         output.line(format_args!("signed  {}", verified.signed))?;
-        output.line("the audit log verifies: every entry is what was written and signed")?;
+        match verified.size.saturating_sub(verified.signed) {
+            0 => output.line("the audit log verifies: every entry is what was written and signed")?,
+            unsigned => output.line(format_args!(
+                "the audit log verifies: every entry is what was written; signed are all but the last {unsigned}, which a \
+                 crash can leave, and which nothing but the files themselves vouches for"
+            ))?,
+        }
     }
     output.flush()?;
     result.map(|_| Exit::Done).map_err(super::failure)
