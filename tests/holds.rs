@@ -206,16 +206,22 @@ fn a_statement_that_grew_past_its_approval_does_not_run() {
     session.raw(&query(DELETE));
     let hold = counter.proxy.held();
     let id = hold["id"].as_str().unwrap();
-    let approved = counter.proxy.run(&["holds", "approve", id, "--reason", "few", "--max-rows", "1"]);
-    if approved.code == Some(0) {
-        // Approved for one row at most, it is held again for the rest.
-        let again = counter.proxy.held();
-        counter.proxy.done(&["holds", "deny", again["id"].as_str().unwrap(), "--reason", "too many"]);
-    } else {
-        counter.proxy.done(&["holds", "deny", id, "--reason", "too many"]);
-    }
+    // Less than what is shown is refused at once, and it waits still.
+    counter.proxy.wait_for("its radius", || (counter.proxy.held()["radius"]["rows"]["value"].is_u64()).then_some(()));
+    let few = counter.proxy.run(&["holds", "approve", id, "--reason", "few", "--max-rows", "1"]);
+    assert!(few.code == Some(1) && few.stderr.contains("more than the 1 that you allow"), "{few:?}");
+    // What it grows by meanwhile is counted, whatever the planner thinks of it.
+    let bound = counter.old_orders() + 100;
+    let more = "insert into orders (customer_id, placed_on, status)
+                select customer_id, '2023-01-01', status from orders limit 101";
+    counter.postgres.sql("shop", more).unwrap();
+    counter.proxy.done(&["holds", "approve", id, "--reason", "these", "--max-rows", &bound.to_string()]);
+    let again = counter.proxy.held();
+    let why = format!("approved for up to {bound} rows, but it would touch {}, counted just now", bound + 1);
+    assert_eq!(again["reasons"][0], json!(why));
+    counter.proxy.done(&["holds", "deny", again["id"].as_str().unwrap(), "--reason", "too many"]);
     assert_eq!(refusal(&session.reply()).0, "42501");
-    counter.unchanged();
+    assert_eq!(counter.old_orders(), bound + 1);
 }
 
 #[test]
@@ -369,7 +375,8 @@ fn psycopg_waits_with_bind_values_in_and_outside_transactions_and_pipelined() {
         let client = started(python(PSYCOPG).args([&counter.url(), way]));
         let hold = decide();
         assert!(hold["params"].to_string().contains("2023-02-01"), "{hold}");
-        assert_eq!(hold["in_transaction"], way == "transaction");
+        // What was sent before it in the same batch keeps its locks.
+        assert_eq!(hold["in_transaction"], way != "autocommit");
         let client = Finished::of(client);
         assert!(client.stdout.starts_with("notice pgsluice: held as h-"), "{client:?}");
         client.stdout.split_once('\n').unwrap().1.to_owned()
@@ -432,4 +439,64 @@ fn reads_and_bounded_writes_do_not_wait() {
     let client = finished(psql(&counter.url()).args(["-q", "-c", sql]));
     assert_eq!(client.code, Some(0), "{}", client.stderr);
     assert!(!client.stderr.contains("pgsluice"), "{}", client.stderr);
+}
+
+#[test]
+fn what_is_shown_and_measured_is_what_the_server_reads() {
+    let counter = Counter::open();
+    let mut session =
+        Wire::connect(counter.proxy.port(), &[("user", "shop"), ("database", "shop"), ("client_encoding", "latin1")])
+            .unwrap();
+    let sql = b"delete from orders where id = 1 -- caf\xe9\n or id < 1000 and status <> '\\'".as_slice();
+    session.send(b'Q', &[sql, b"\0"].concat());
+    let hold = counter.proxy.held();
+    assert_eq!(hold["sql"], json!("delete from orders where id = 1 -- caf\u{e9}\n or id < 1000 and status <> '\\'"));
+    counter.proxy.wait_for("its radius", || (!counter.proxy.held()["radius"].is_null()).then_some(()));
+    let radius = &counter.proxy.held()["radius"];
+    // Not what the planner makes of another text, but all that there is.
+    assert_eq!(radius["rows"]["basis"], json!("statistics"), "{radius}");
+    assert!(radius["warnings"].to_string().contains("another encoding than UTF-8"), "{radius}");
+    counter.proxy.done(&["holds", "deny", hold["id"].as_str().unwrap(), "--reason", "no"]);
+    assert_eq!(refusal(&session.reply()).0, "42501");
+    counter.unchanged();
+}
+
+#[test]
+fn a_number_is_unknown_where_not_every_statement_is_measured() {
+    let counter = Counter::open();
+    let mut session = counter.session();
+    let few: String = (1..=16).map(|id| format!("delete from order_items where order_id = -{id};")).collect();
+    session.raw(&query(&format!("{few} delete from order_items where order_id > 0")));
+    let id = counter.proxy.held()["id"].as_str().unwrap().to_owned();
+    counter.proxy.wait_for("its radius", || (!counter.proxy.held()["radius"].is_null()).then_some(()));
+    let radius = &counter.proxy.held()["radius"];
+    assert_eq!(radius["rows"]["value"], json!(null), "{radius}");
+    assert!(radius["warnings"][0].as_str().unwrap().contains("not the 1 behind them"), "{radius}");
+    let bounded = counter.proxy.run(&["holds", "approve", &id, "--reason", "few", "--max-rows", "50"]);
+    assert_eq!(bounded.code, Some(0), "{}", bounded.stderr);
+    // The number cannot be told: it is held again.
+    let again = counter.proxy.held();
+    assert!(again["reasons"][0].as_str().unwrap().contains("cannot be told"), "{again}");
+    counter.proxy.done(&["holds", "deny", again["id"].as_str().unwrap(), "--reason", "no"]);
+    assert_eq!(refusal(&session.reply()).0, "42501");
+    counter.unchanged();
+}
+
+#[test]
+fn what_was_executed_in_the_same_batch_counts_as_within_a_transaction() {
+    let counter = Counter::open();
+    let mut session = counter.session();
+    let whole = |sql: &str| [parse(sql), bind(&[]), execute()].concat();
+    let delete = whole(DELETE);
+    session.raw(&[delete.clone(), sync()].concat());
+    let alone = counter.proxy.held();
+    assert_eq!(alone["in_transaction"], json!(false));
+    counter.proxy.done(&["holds", "deny", alone["id"].as_str().unwrap(), "--reason", "no"]);
+    assert_eq!(refusal(&session.reply()).0, "42501");
+    session.raw(&[whole("update customers set city = city where id = 1"), delete, sync()].concat());
+    let behind = counter.proxy.held();
+    assert_eq!(behind["in_transaction"], json!(true));
+    counter.proxy.done(&["holds", "deny", behind["id"].as_str().unwrap(), "--reason", "no"]);
+    assert_eq!(refusal(&session.reply()).0, "42501");
+    counter.unchanged();
 }

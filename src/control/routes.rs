@@ -114,6 +114,7 @@ impl From<Refused> for Refusal {
             | Refused::Over { .. }
             | Refused::ApprovedAlready { .. }
             | Refused::RadiusUnknownYet(_)
+            | Refused::TooMany { .. }
             | Refused::Changed(_) => StatusCode::CONFLICT,
             Refused::Unrecorded(_) => StatusCode::SERVICE_UNAVAILABLE,
         };

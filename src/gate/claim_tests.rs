@@ -59,11 +59,11 @@ async fn an_approval_brings_its_rows_and_its_radius() {
     let gate = gate();
     let (_, id) = asked(&gate, HoldRequest { needs: 2, ..ticket() });
     let max_rows = |rows| Approve { max_rows: Some(rows), ..Approve::default() };
-    gate.approve(&id, &by("bob"), max_rows(7)).expect("the first");
+    gate.approve(&id, &by("bob"), max_rows(70)).expect("the first");
     assert_eq!(asked(&gate, ticket()), ("waits", id.clone()));
-    gate.approve(&id, &by("carol"), max_rows(3)).expect("the second");
+    gate.approve(&id, &by("carol"), max_rows(30)).expect("the second");
     let Ok(Claim::Approved(taken)) = gate.claim(ticket()) else { panic!("not approved") };
-    assert_eq!((taken.max_rows(), taken.radius()), (Some(3), Some(&radius(10))));
+    assert_eq!((taken.max_rows(), taken.radius()), (Some(30), Some(&radius(10))));
     taken.used();
 }
 

@@ -168,7 +168,7 @@ impl Origin {
 pub struct Approve {
     /// Why.
     pub reason: Option<String>,
-    /// More rows than this are not approved.
+    /// More rows than this are not approved: counted before it runs where that can be done in time, else estimated.
     pub max_rows: Option<u64>,
     /// The [`HoldView::digest`] of what was looked at; approving anything else is refused.
     pub digest: Option<String>,
@@ -355,6 +355,11 @@ impl Gate {
         }
         if live.hold.radius == RadiusState::Computing && live.submitted.elapsed() < self.inner.options.radius_patience {
             return Err(Refused::RadiusUnknownYet(id.clone()));
+        }
+        if let (RadiusState::Known(radius), Some(max_rows)) = (&live.hold.radius, approve.max_rows)
+            && let Some(rows) = radius.rows.value.filter(|rows| *rows > max_rows)
+        {
+            return Err(Refused::TooMany { id: id.clone(), rows, max_rows });
         }
         if live.hold.approvals.iter().any(|approval| approval.by == by.name) {
             return Err(Refused::ApprovedAlready { id: id.clone(), needs: live.hold.needs });

@@ -44,6 +44,18 @@ pub enum Refused {
     /// What it would touch is being computed.
     #[error("what {0} would touch is still being computed")]
     RadiusUnknownYet(HoldId),
+    /// It would touch more rows than the approver allows.
+    #[error(
+        "{id} would touch {rows} rows by what is known, more than the {max_rows} that you allow: nothing is decided"
+    )]
+    TooMany {
+        /// The hold.
+        id: HoldId,
+        /// How many rows it would touch, as shown.
+        rows: u64,
+        /// What the approver gave.
+        max_rows: u64,
+    },
     /// The hold is not what the approver has seen.
     #[error("{0} is not what you looked at any more")]
     Changed(HoldId),
@@ -71,6 +83,7 @@ impl Refused {
             Self::NoApprover(_) => "not_an_approver",
             Self::ApprovedAlready { .. } => "approved_already",
             Self::RadiusUnknownYet(_) => "radius_unknown_yet",
+            Self::TooMany { .. } => "too_many_rows",
             Self::Changed(_) => "changed",
             Self::Unrecorded(_) => "unrecorded",
         }
@@ -91,6 +104,7 @@ impl Refused {
             Self::NoApprover(_) => Some("`approvers` in pgsluice.toml lists who may decide"),
             Self::ApprovedAlready { .. } => Some("ask somebody else to approve it as well"),
             Self::RadiusUnknownYet(_) => Some("try again in a moment"),
+            Self::TooMany { .. } => Some("deny it, or allow as many rows as it touches"),
             Self::Changed(_) => Some("look at it again: `pgsluice holds show ID`"),
             Self::Unrecorded(_) => Some("see the proxy's own log; deny and withdraw still work"),
         }

@@ -192,16 +192,27 @@ async fn a_quorum_needs_different_people() {
     let gate = gate();
     let mut ticket = held(&gate, HoldRequest { needs: 2, ..request() });
     let max_rows = |rows| Approve { max_rows: rows, ..Approve::default() };
-    let hold = gate.approve(ticket.id(), &by("bob"), max_rows(Some(5))).expect("the first");
+    let hold = gate.approve(ticket.id(), &by("bob"), max_rows(Some(50))).expect("the first");
     assert_eq!(hold.state, HoldState::Pending);
     assert!(matches!(
         gate.approve(ticket.id(), &by("bob"), Approve::default()),
         Err(Refused::ApprovedAlready { needs: 2, .. })
     ));
     assert!(tokio::time::timeout(Duration::from_secs(1), ticket.decided()).await.is_err());
-    gate.approve(ticket.id(), &by("carol"), max_rows(Some(3))).expect("the second");
+    gate.approve(ticket.id(), &by("carol"), max_rows(Some(30))).expect("the second");
     let Decision::Approved { approvals, max_rows } = ticket.decided().await else { panic!("not approved") };
-    assert_eq!((approvals.len(), max_rows), (2, Some(3)));
+    assert_eq!((approvals.len(), max_rows), (2, Some(30)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_below_what_is_shown_decides_nothing() {
+    let gate = gate();
+    let ticket = held(&gate, request());
+    let max_rows = |rows| Approve { max_rows: Some(rows), ..Approve::default() };
+    let refused = gate.approve(ticket.id(), &by("bob"), max_rows(9)).expect_err("it touches more");
+    assert_eq!(refused, Refused::TooMany { id: ticket.id().clone(), rows: 10, max_rows: 9 });
+    assert_eq!(gate.show(ticket.id()).map(|hold| hold.state), Some(HoldState::Pending));
+    gate.approve(ticket.id(), &by("bob"), max_rows(10)).expect("as many as it touches");
 }
 
 #[tokio::test(start_paused = true)]

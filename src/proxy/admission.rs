@@ -285,6 +285,12 @@ async fn radius(shared: &Shared, held: &Held) -> Option<Radius> {
 async fn grown(shared: &Shared, held: &Held, shown: Option<&Radius>, max_rows: Option<u64>) -> Option<String> {
     let shown_rows = shown.and_then(|radius| radius.rows.value);
     let now = radius(shared, held).await?.rows.value;
+    if let Some(bound) = max_rows
+        && let Some(counted) = counted(shared, held).await
+        && counted > bound
+    {
+        return Some(format!("approved for up to {bound} rows, but it would touch {counted}, counted just now"));
+    }
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -300,6 +306,15 @@ async fn grown(shared: &Shared, held: &Held, shown: Option<&Radius>, max_rows: O
         }
         None => None,
     }
+}
+
+/// How many rows it would touch exactly, where all of them can be counted in time.
+async fn counted(shared: &Shared, held: &Held) -> Option<u64> {
+    if held.unmeasured > 0 {
+        return None;
+    }
+    let counts = shared.catalog.count(&held.radius).await;
+    (counts.len() == held.radius.len()).then(|| counts.iter().map(|count| count.found).sum::<Option<u64>>())?
 }
 
 /// The radius of two statements of one message.

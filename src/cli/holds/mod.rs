@@ -86,7 +86,8 @@ pub struct ApproveArguments {
     /// Approve only this: the digest that `holds show` printed, its first 12 characters or more
     #[arg(long, value_name = "HEX")]
     digest: Option<SeenDigest>,
-    /// Do not run it where it would change more rows than this
+    /// Do not run it where it would change more rows than this: counted before it runs, or estimated where that takes too
+    /// long
     #[arg(long, value_name = "N")]
     max_rows: Option<u64>,
     /// Print the result as JSON
