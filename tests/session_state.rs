@@ -664,3 +664,26 @@ fn a_query_behind_the_end_of_a_copy_is_a_query() {
     assert_eq!(session.reply().errors[0].code, "42501");
     assert_eq!(place.orders(), "500");
 }
+
+#[test]
+fn what_is_prepared_means_what_was_read_whatever_the_settings_are_by_now() {
+    let place = Place::open_with("alter database shop set standard_conforming_strings = off", &[]);
+    let mut session = place.session();
+    // A backslash is an escape: the DELETE is a statement. Where it is none, all of the first line behind it is a comment.
+    let sql = "with a as (select '\\' --'), b as (delete from orders where id = 1 returning 1) select 1 as x from b where '\n\
+               ) select 1 as x --' is not null";
+    let text = |text: &str| [text.as_bytes(), &[0]].concat();
+    let ready = |session: &mut Wire, messages: &[Vec<u8>]| {
+        session.raw(&[messages.concat(), sync()].concat());
+        session.reply()
+    };
+    let parse = message(b'P', &[text("s1"), text(sql), vec![0, 0]].concat());
+    assert_eq!(ready(&mut session, &[parse]).errors, []);
+    assert_eq!(session.query("set standard_conforming_strings = on").tags, ["SET"]);
+    let bind = message(b'B', &[text(""), text("s1"), vec![0; 6]].concat());
+    session.raw(&[bind, execute(), sync()].concat());
+    let hold = place.proxy.deny_next("no");
+    assert!(hold["actions"].to_string().contains("delete"), "{hold}");
+    assert_eq!(session.reply().errors[0].code, "42501");
+    assert_eq!(place.postgres.sql("shop", "select count(*) from orders where id = 1").unwrap(), "1");
+}
