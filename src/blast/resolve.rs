@@ -138,6 +138,8 @@ pub struct Resolved {
     pub approved: ApprovedUse,
     /// Whether some of it may run while the server parses the statement.
     pub code_at_parse: bool,
+    /// Whether a table that is made from what it reads may run code when it is written to.
+    pub columns_run_code: bool,
 }
 
 /// Whether a statement may run code that was approved for its body.
@@ -193,6 +195,7 @@ struct Resolver<'a> {
     approved_code: BTreeSet<CodeUse>,
     approved: ApprovedUse,
     code_at_parse: bool,
+    columns_run_code: bool,
     /// Relations already followed, by what was done to them: views and keys may form circles.
     followed: HashSet<(u32, Action)>,
     /// What is still to be followed. Chains of views and keys have no bound, so this is no recursion.
@@ -221,6 +224,7 @@ impl<'a> Resolver<'a> {
             approved_code: BTreeSet::new(),
             approved: ApprovedUse::None,
             code_at_parse: false,
+            columns_run_code: false,
             followed: HashSet::new(),
             steps: Vec::new(),
         }
@@ -234,6 +238,7 @@ impl<'a> Resolver<'a> {
             approved_code: self.approved_code.into_iter().collect(),
             approved: self.approved,
             code_at_parse: self.code_at_parse,
+            columns_run_code: self.columns_run_code || self.approved != ApprovedUse::None,
         }
     }
 
@@ -382,6 +387,7 @@ impl<'a> Resolver<'a> {
                 }
             }
             Found::Nothing => {
+                self.columns_run_code |= effect.action == Action::Read;
                 self.add(effect.clone());
                 if self.context.pending_definitions {
                     self.add(Effect {
@@ -433,6 +439,7 @@ impl<'a> Resolver<'a> {
 
     fn read(&mut self, step: &Step<'a>) {
         let relation = step.relation;
+        self.columns_run_code |= relation.columns_run_code;
         self.restricted(relation, true, step.certainty);
         self.foreign(relation, step.certainty);
         // What a materialized view runs, it runs when it is refreshed.
@@ -659,11 +666,11 @@ impl<'a> Resolver<'a> {
     }
 
     fn types(&mut self, statement: &Statement) {
-        if self.facts.types.is_empty() {
-            return;
-        }
         for name in &statement.types {
             self.cast(canonical_type(&name.name));
+        }
+        if self.facts.types.is_empty() {
+            return;
         }
         let makes = |function: &FunctionUse| MAKES_VALUES_OF_TYPES.contains(&function.name.name.as_str());
         if statement.functions.iter().any(makes) {
@@ -677,6 +684,13 @@ impl<'a> Resolver<'a> {
     /// A value is made of a type, by a cast or by calling the type's name as a function.
     fn cast(&mut self, name: &str) {
         let facts = self.facts;
+        // A temporary table is a type too, and one of arrays of it, with an underscore in front.
+        let temporary = &self.context.temporary_code;
+        if temporary.contains(name) || name.strip_prefix('_').is_some_and(|element| temporary.contains(element)) {
+            let object = Object::in_schema(ObjectKind::Type, "pg_temp", name);
+            self.add(Effect { certainty: Certainty::Possible, ..Effect::new(Action::Execute, object) });
+            self.reason(|| format!("{name} is, or was, a temporary relation whose columns run code"));
+        }
         for code in facts.types.get(name).into_iter().flatten() {
             self.run(code, Certainty::Possible, || format!("a cast to {name} may call"));
         }

@@ -25,6 +25,8 @@ const TRIGGER: u32 = 2620;
 const POLICY: u32 = 3256;
 /// No catalog: the columns of a relation, without its checks and keys. A row type has those only.
 const COLUMNS: u32 = 0;
+/// No catalog: what makes the value of a column of a domain that is given none. A cast does not run it.
+const DEFAULT: u32 = 1;
 
 /// The OID from which on objects are users' (`FirstNormalObjectId`).
 const FIRST_USER_OID: u32 = 16_384;
@@ -197,6 +199,8 @@ struct Assembly {
     classes: HashMap<u32, Vec<u32>>,
     /// Types of users, and their names.
     types: Vec<(u32, String)>,
+    /// Those of them that are domains.
+    domains: HashSet<u32>,
     /// From each object to those whose code runs when its own does.
     edges: HashMap<Place, Vec<Place>>,
     /// The server's own functions that are not harmless, by the expression that calls them.
@@ -382,6 +386,9 @@ impl Assembly {
         for line in lines {
             let oid = line.number(0)?;
             self.types.push((oid, line.string(1)?));
+            if line.letter(2)? == b'd' {
+                self.domains.insert(oid);
+            }
             let edges = self.edges.entry((TYPE, oid)).or_default();
             for (column, catalog) in [(3, TYPE), (4, TYPE), (5, COLUMNS)] {
                 let to: u32 = line.number(column)?;
@@ -393,13 +400,16 @@ impl Assembly {
         Ok(())
     }
 
-    /// A type depends on the functions that read and print it. Those come with the type, from a superuser, in C.
+    /// A type depends on the functions that read and print it. Those come with the type, from a superuser, in C. A
+    /// domain has none of its own: what it depends on, its default calls.
     fn dependencies(&mut self, lines: &[Line]) -> Result<(), Malformed> {
         for line in lines {
             let from: Place = (line.number(0)?, line.number(1)?);
             let to: Place = (line.number(2)?, line.number(3)?);
             if !(from.0 == TYPE && to.0 == FUNCTION) {
                 self.edges.entry(from).or_default().push(to);
+            } else if self.domains.contains(&from.1) {
+                self.edges.entry((DEFAULT, from.1)).or_default().push(to);
             }
         }
         Ok(())
@@ -570,11 +580,21 @@ impl Assembly {
     fn columns(&mut self) {
         let tables: Vec<_> = self.edges.keys().filter(|place| place.0 == RELATION).map(|place| place.1).collect();
         for table in tables {
-            let code = self.closure((RELATION, table));
-            self.change(table, |relation| relation.runs_on_write.extend(code));
+            let mut code = self.closure((RELATION, table));
+            let mut of_values = self.closure((COLUMNS, table));
+            let types = self.edges.get(&(RELATION, table)).into_iter().flatten().filter(|to| to.0 == TYPE);
+            let defaults: BTreeSet<_> = types.flat_map(|to| self.closure((DEFAULT, to.1))).collect();
+            code.extend(defaults.iter().cloned());
+            of_values.extend(defaults);
+            self.change(table, |relation| {
+                relation.runs_on_write.extend(code);
+                relation.columns_run_code = !of_values.is_empty();
+            });
         }
         for (oid, name) in std::mem::take(&mut self.types) {
-            let code = self.closure((TYPE, oid));
+            let mut code = self.closure((TYPE, oid));
+            // A column of a temporary table may be of this type.
+            code.extend(self.closure((DEFAULT, oid)));
             if !code.is_empty() {
                 self.facts.types.entry(name).or_default().extend(code);
             }

@@ -75,6 +75,8 @@ pub(super) struct Decision {
     pub(super) text: Option<Arc<[u8]>>,
     /// Whether the server runs code while it parses: reading a constant may call functions of users.
     pub(super) runs_at_parse: bool,
+    /// Whether a temporary table that it makes runs code when it is used: its columns' types do.
+    pub(super) makes_code: bool,
     /// What kind of thing it is to the session.
     pub(super) nature: Nature,
     /// Whether it may run code that is approved for its body: no effect tells of that.
@@ -429,17 +431,29 @@ struct Sum {
     rests_on_names: bool,
     /// What an earlier statement that is run here does cannot be guarded.
     runs_unguardable: bool,
+    /// Something is read whose columns' types run code.
+    columns_run_code: bool,
+    /// A temporary table was made of such columns.
+    makes_code: bool,
 }
 
 impl Sum {
     fn add(&mut self, statement: &Statement, around: &Surroundings<'_>) {
         self.commands.push(statement.command.clone());
         self.reasons.extend(statement.reasons.iter().cloned());
+        if self.makes_code {
+            // Whatever comes behind it in the message may use it, by names that are not known yet.
+            self.effects.push(Effect::new(Action::Execute, Object::new(ObjectKind::Table, "")).possible());
+            self.reasons.push("a temporary table made in the same message has columns whose types run code".to_owned());
+        }
+        self.columns_run_code = false;
         self.resolve(statement, around);
         for change in &statement.session {
             self.follow(change, around);
             self.changes.push(change.clone());
         }
+        let made = statement.effects.iter().any(|effect| effect.action == Action::Create && effect.temporary);
+        self.makes_code |= made && self.columns_run_code;
     }
 
     fn resolve(&mut self, statement: &Statement, around: &Surroundings<'_>) {
@@ -452,6 +466,7 @@ impl Sum {
         self.effects.extend(resolved.effects.iter().cloned());
         self.reasons.extend(resolved.reasons.iter().cloned());
         self.approves(resolved.approved, &resolved.approved_code);
+        self.columns_run_code |= resolved.columns_run_code;
         self.parts.push(Part { statement: statement.clone(), resolved });
     }
 
@@ -510,6 +525,7 @@ impl Sum {
         self.effects.extend(body.effects.iter().cloned());
         self.reasons.extend(body.reasons.iter().cloned());
         self.approves(body.approved, &body.approved_code);
+        self.columns_run_code |= body.columns_run_code;
     }
 
     /// Adds approved code that may run.
@@ -558,6 +574,7 @@ fn needs_no_facts(statement: &Statement) -> bool {
 fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
     let guardable = if sum.runs_unguardable { Guardable::No } else { guardable(&sum) };
     let runs_at_parse = sum.parts.iter().any(|part| part.resolved.code_at_parse);
+    let makes_code = sum.makes_code;
     let Sum { commands, parts, mut effects, mut reasons, changes, approved, approved_code, rests_on_names, .. } = sum;
     dedup_in_order(&mut effects);
     dedup_in_order(&mut reasons);
@@ -579,6 +596,7 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
         parts,
         text: None,
         runs_at_parse,
+        makes_code,
         nature,
         approved,
         approved_code: approved_code.into_iter().collect(),

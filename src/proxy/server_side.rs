@@ -520,11 +520,17 @@ impl Session {
         if decision.parts.len() > 1 {
             // What came before a transaction's end within the message, and what behind it, is not told apart.
             self.temporary.forget();
+            if decision.makes_code {
+                self.temporary.made_code(&decision.effects);
+            }
         } else {
             let drops = decision.changes.contains(&SessionChange::DropAtCommit);
             let on_commit = if drops { OnCommit::Drops } else { OnCommit::Stays };
             if self.temporary.done(&decision.effects, on_commit) {
                 self.unseen = Unseen::Due;
+            }
+            if decision.makes_code {
+                self.temporary.made_code(&decision.effects);
             }
         }
         self.names_changed();

@@ -99,6 +99,14 @@ impl TemporaryRelations {
         asks
     }
 
+    /// What a statement made has columns whose types run code: of domains with a check or a default, as it seems.
+    pub(super) fn made_code(&mut self, effects: &[Effect]) {
+        for effect in effects.iter().filter(|effect| effect.action == Action::Create && effect.temporary) {
+            self.relations.remove(&effect.object.name);
+            self.code.insert(effect.object.name.clone());
+        }
+    }
+
     fn made(&mut self, name: &str, on_commit: OnCommit) {
         // It was there already: IF NOT EXISTS.
         if name.is_empty() || self.relations.contains_key(name) || self.relations.len() >= MOST_RELATIONS {
