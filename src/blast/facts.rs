@@ -122,6 +122,8 @@ pub struct Relation {
     /// What writing to it runs beside its triggers: defaults, checks, generated columns, domains, index expressions,
     /// row security policies.
     pub runs_on_write: Vec<CodeUse>,
+    /// What reading a value of its row type, or of the type of one of its columns, from text may run: the checks of domains.
+    pub runs_on_values: Vec<CodeUse>,
     /// Whether a table that is made with columns of the same types runs code on writes: checks and defaults of domains.
     pub columns_run_code: bool,
     /// Its rules, a view's own `_RETURN` left out.

@@ -43,6 +43,9 @@ fn of(action: Action, extent: Extent, name: &str, facts: &Facts, estimates: &Est
         session: Vec::new(),
         reasons: Vec::new(),
         depends_on_literals: false,
+        untyped_values: false,
+        declared_types: Vec::new(),
+        assigned: None,
     };
     let names = NameContext { search_path: SearchPath::Known(vec!["public".to_owned()]), ..NameContext::default() };
     let resolved = Resolved::default();

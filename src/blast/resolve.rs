@@ -196,6 +196,8 @@ struct Resolver<'a> {
     approved: ApprovedUse,
     code_at_parse: bool,
     columns_run_code: bool,
+    /// The statement has values that may be read as one of any type that stands beside them.
+    untyped_values: bool,
     /// Relations already followed, by what was done to them: views and keys may form circles.
     followed: HashSet<(u32, Action)>,
     /// What is still to be followed. Chains of views and keys have no bound, so this is no recursion.
@@ -225,6 +227,7 @@ impl<'a> Resolver<'a> {
             approved: ApprovedUse::None,
             code_at_parse: false,
             columns_run_code: false,
+            untyped_values: false,
             followed: HashSet::new(),
             steps: Vec::new(),
         }
@@ -243,6 +246,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn statement(&mut self, statement: &Statement) {
+        self.untyped_values = statement.untyped_values;
         for effect in &statement.effects {
             if !Self::is_answered_below(effect, statement) && !self.tells_nothing(effect) {
                 self.effect(effect);
@@ -442,6 +446,7 @@ impl<'a> Resolver<'a> {
         self.columns_run_code |= relation.columns_run_code;
         self.restricted(relation, true, step.certainty);
         self.foreign(relation, step.certainty);
+        self.values(relation);
         // What a materialized view runs, it runs when it is refreshed.
         if relation.kind == RelationKind::MaterializedView {
             return;
@@ -456,6 +461,17 @@ impl<'a> Resolver<'a> {
         self.policies(relation);
         for child in self.relations(&relation.children) {
             self.follow(child, Action::Read, step.extent, Certainty::Possible);
+        }
+    }
+
+    /// A string or parameter takes the type of what it is compared or united with: an array, range or composite of a
+    /// domain, or the table's own row. The server reads a string so while it parses.
+    fn values(&mut self, relation: &'a Relation) {
+        if self.untyped_values {
+            for code in &relation.runs_on_values {
+                self.code_at_parse |= !code.reviewed && self.approval_of(code) == ApprovedUse::None;
+                self.run(code, Certainty::Possible, || format!("a value read as one of {} runs", name_of(relation)));
+            }
         }
     }
 
@@ -704,7 +720,7 @@ impl<'a> Resolver<'a> {
             || !statement.types.is_empty()
             || statement.effects.iter().any(|effect| effect.action != Action::Transaction);
         if computes {
-            self.code_at_parse = facts.parse_code.iter().any(|code| self.approval_of(code) == ApprovedUse::None);
+            self.code_at_parse |= facts.parse_code.iter().any(|code| self.approval_of(code) == ApprovedUse::None);
             for code in &facts.implicit_code {
                 self.run(code, Certainty::Possible, || "an implicit cast or comparison may call".to_owned());
             }

@@ -58,6 +58,9 @@ fn blank() -> Statement {
         session: Vec::new(),
         reasons: Vec::new(),
         depends_on_literals: false,
+        untyped_values: false,
+        declared_types: Vec::new(),
+        assigned: None,
     }
 }
 

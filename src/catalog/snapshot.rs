@@ -581,14 +581,14 @@ impl Assembly {
         let tables: Vec<_> = self.edges.keys().filter(|place| place.0 == RELATION).map(|place| place.1).collect();
         for table in tables {
             let mut code = self.closure((RELATION, table));
-            let mut of_values = self.closure((COLUMNS, table));
+            let of_values = self.closure((COLUMNS, table));
             let types = self.edges.get(&(RELATION, table)).into_iter().flatten().filter(|to| to.0 == TYPE);
             let defaults: BTreeSet<_> = types.flat_map(|to| self.closure((DEFAULT, to.1))).collect();
             code.extend(defaults.iter().cloned());
-            of_values.extend(defaults);
             self.change(table, |relation| {
                 relation.runs_on_write.extend(code);
-                relation.columns_run_code = !of_values.is_empty();
+                relation.columns_run_code = !of_values.is_empty() || !defaults.is_empty();
+                relation.runs_on_values.extend(of_values);
             });
         }
         for (oid, name) in std::mem::take(&mut self.types) {

@@ -475,7 +475,12 @@ impl Sum {
         match change {
             SessionChange::Prepare { name, body } => {
                 self.rests_on_names = true;
-                self.prepared_here.insert(name.clone(), resolved(body, around));
+                let body = resolved(body, around);
+                if body.code_at_parse {
+                    // PREPARE parses it at once.
+                    self.run(&body);
+                }
+                self.prepared_here.insert(name.clone(), body);
             }
             SessionChange::DeclareCursor { name, body, .. } => {
                 self.rests_on_names = true;

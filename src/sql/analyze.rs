@@ -110,6 +110,7 @@ fn analyze_statement(tokens: StatementTokens<'_>, words: &Words<'_>) -> Statemen
         Err(refusal) => return refused(tokens, words, refusal),
     };
     parser.found.hidden = hidden_secrets(&tokens, &parser.found.reads);
+    super::values::note(&mut parser.found, &tokens);
     into_statement(tokens.span(), command, parser.found)
 }
 
@@ -150,6 +151,9 @@ pub(super) fn into_statement(span: std::ops::Range<usize>, command: String, mut 
         session: found.session,
         reasons: found.reasons.into_vec(),
         depends_on_literals: found.depends_on_literals,
+        untyped_values: found.untyped_values,
+        declared_types: Vec::new(),
+        assigned: found.assigned,
     }
 }
 

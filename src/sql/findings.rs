@@ -69,6 +69,10 @@ pub(super) struct Findings {
     pub(super) reasons: Distinct<String>,
     /// A literal's value decided something.
     pub(super) depends_on_literals: bool,
+    /// See [`Statement::untyped_values`](super::Statement::untyped_values).
+    pub(super) untyped_values: bool,
+    /// See [`Statement::assigned`](super::Statement::assigned).
+    pub(super) assigned: Option<Vec<String>>,
     /// Relations with a secret column that are read, but not that column.
     pub(super) hidden: Vec<&'static str>,
 }

@@ -44,6 +44,7 @@ pub mod statement;
 pub mod system;
 pub mod token;
 mod utility;
+mod values;
 
 pub use analyze::{Script, analyze, analyze_within, statement_spans};
 pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};

@@ -57,6 +57,12 @@ pub struct Statement {
     /// Whether anything above was decided by a literal's value. If so, another statement with the same
     /// canonical text may mean something else.
     pub depends_on_literals: bool,
+    /// Whether it has a string or a parameter: a value that may be read as one of a type that stands beside it.
+    pub untyped_values: bool,
+    /// The OIDs of the types that the client declared for its parameters; the text has none of them.
+    pub declared_types: Vec<u32>,
+    /// The columns that its UPDATEs may assign, and perhaps others; `None` where that is not known.
+    pub assigned: Option<Vec<String>>,
 }
 
 impl Statement {

@@ -225,6 +225,9 @@ impl Judge<'_> {
             session: vec![SessionChange::Anything],
             reasons: vec![reason],
             depends_on_literals: true,
+            untyped_values: true,
+            declared_types: Vec::new(),
+            assigned: None,
         };
         let resolved = Resolved { effects: statement.effects.clone(), ..Resolved::default() };
         let risk = assess_unreadable(&statement, &resolved.effects);

@@ -53,6 +53,9 @@ fn by_name() -> Statement {
         session: Vec::new(),
         reasons: Vec::new(),
         depends_on_literals: true,
+        untyped_values: false,
+        declared_types: Vec::new(),
+        assigned: None,
     }
 }
 

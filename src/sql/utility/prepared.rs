@@ -39,7 +39,8 @@ impl<'a> Parser<'a> {
         let outer = std::mem::take(&mut self.found);
         let start = self.cursor;
         let result = self.query_or_change_statement();
-        let inner: Findings = std::mem::replace(&mut self.found, outer);
+        let mut inner: Findings = std::mem::replace(&mut self.found, outer);
+        crate::sql::values::note(&mut inner, self.cursor.statement());
         let command = result?;
         let depends = inner.depends_on_literals;
         Ok((into_statement(start.span_to(&self.cursor), command.to_owned(), inner), depends))
