@@ -62,7 +62,8 @@ impl<'a> Names<'a> {
     /// The relation of that name.
     pub(super) fn relation(&self, schema: Option<&str>, name: &str) -> Found<'a> {
         if let Some(schema) = schema {
-            if schema == TEMPORARY || schema.starts_with("pg_temp_") {
+            // Which number this session's own schema has is not known: `pg_temp_3` may be another's.
+            if schema == TEMPORARY {
                 return Found::Temporary;
             }
             return self.facts.relation(schema, name).map_or(Found::Nothing, Found::One);

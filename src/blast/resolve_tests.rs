@@ -145,6 +145,19 @@ fn temporary_relations_hide_others() {
     expect(&on(Action::Delete, "orders"), &facts, &unknown, &["delete table public.orders"]);
 }
 
+/// Its number says whose a temporary schema is, and which is one's own is not known.
+#[test]
+fn a_temporary_schema_by_number_may_be_anothers() {
+    let resolved = resolve(&on(Action::Drop, "pg_temp_3.mine"), &facts(), &usual());
+    assert_eq!(shown(&resolved), ["drop table pg_temp_3.mine"]);
+    assert!(!resolved.effects[0].temporary);
+    let own = resolve(&on(Action::Drop, "pg_temp.mine"), &facts(), &usual());
+    assert!(own.effects[0].temporary);
+    let code = NameContext { temporary_code: ["mine".to_owned()].into(), ..usual() };
+    let read = ["execute table pg_temp_3.mine?", "read table pg_temp_3.mine"];
+    expect(&on(Action::Read, "pg_temp_3.mine"), &facts(), &code, &read);
+}
+
 #[test]
 fn what_is_defined_in_the_open_transaction_is_not_trusted() {
     let context = NameContext { pending_definitions: true, ..usual() };
