@@ -43,6 +43,9 @@ struct Case {
     session_after: Texts,
     #[serde(default)]
     startup: std::collections::BTreeMap<String, String>,
+    /// The types that the client declares for the parameters, and their values.
+    #[serde(default)]
+    parameters: Vec<(String, String)>,
     proto: Protocol,
     role: String,
     probe: Option<String>,
@@ -185,7 +188,10 @@ impl Stage {
         let sql = self.localised(&case.sql, database);
         let messages = match case.proto {
             Protocol::Simple | Protocol::CopyIn => query(&sql),
-            Protocol::Ext => [parse(&sql), bind(&[]), execute(), sync()].concat(),
+            Protocol::Ext => {
+                let values: Vec<_> = case.parameters.iter().map(|(_, value)| value.as_str()).collect();
+                [declaring(&sql, &case.parameters, owner), bind(&values), execute(), sync()].concat()
+            }
             Protocol::ParseBind => [parse(&sql), bind(&[]), sync()].concat(),
             Protocol::FunctionCall => function_call(&sql, owner),
         };
@@ -259,6 +265,21 @@ fn withdrawing(wire: &mut Wire, messages: &[u8]) -> Reply {
         }
         _ => {}
     })
+}
+
+/// Parse of the unnamed statement with the types that the client declares for its parameters.
+fn declaring(sql: &str, parameters: &[(String, String)], owner: &mut Wire) -> Vec<u8> {
+    let mut message = parse(sql);
+    // The length comes behind the kind; no types were declared so far.
+    message.truncate(message.len() - 2);
+    message.extend_from_slice(&u16::try_from(parameters.len()).unwrap().to_be_bytes());
+    for (declared, _) in parameters {
+        let oid = probed(owner, &format!("select '{declared}'::regtype::oid"));
+        message.extend_from_slice(&oid.parse::<u32>().unwrap().to_be_bytes());
+    }
+    let length = u32::try_from(message.len() - 1).unwrap();
+    message[1..5].copy_from_slice(&length.to_be_bytes());
+    message
 }
 
 /// `<F FunctionCall name(argument)>` as a message: a function is called by OID, its arguments in text.

@@ -7,6 +7,9 @@ use crate::sql::ObjectKind;
 
 use super::resolve::SearchPath;
 
+/// The OID from which on objects are users' (`FirstNormalObjectId`).
+pub const FIRST_USER_OID: u32 = 16_384;
+
 /// The facts of one database at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
@@ -30,6 +33,8 @@ pub struct Facts {
     /// contain them, types with cast functions), by name: the functions. The server's own types stand here where
     /// a user has made a cast to them.
     pub types: HashMap<String, Vec<CodeUse>>,
+    /// The same by OID, of all types of users: those that run nothing have none.
+    pub types_by_oid: HashMap<u32, Vec<CodeUse>>,
     /// Code that any expression may run without naming it: implicit casts, the default operator classes of types.
     /// Seldom anything but empty.
     pub implicit_code: Vec<CodeUse>,

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::facts::{CodeUse, Events, Facts, ReferentialAction, Relation, RelationKind};
+use super::facts::{CodeUse, Events, FIRST_USER_OID, Facts, ReferentialAction, Relation, RelationKind};
 use super::names::{Found, Names};
 use crate::sql::functions::{builtin, keyword_call};
 use crate::sql::system::{SUBSCRIPTIONS, secret};
@@ -685,6 +685,7 @@ impl<'a> Resolver<'a> {
         for name in &statement.types {
             self.cast(canonical_type(&name.name));
         }
+        self.declared_types(&statement.declared_types);
         if self.facts.types.is_empty() {
             return;
         }
@@ -693,6 +694,22 @@ impl<'a> Resolver<'a> {
             let code: BTreeSet<_> = self.facts.types.values().flatten().collect();
             for code in code {
                 self.run(code, Certainty::Possible, || "making a value of a type may run".to_owned());
+            }
+        }
+    }
+
+    /// The server reads the values of parameters when they are bound, as what the client declared them to be.
+    fn declared_types(&mut self, oids: &[u32]) {
+        let facts = self.facts;
+        for oid in oids.iter().filter(|oid| **oid >= FIRST_USER_OID) {
+            let Some(code) = facts.types_by_oid.get(oid) else {
+                let object = Object::new(ObjectKind::Type, oid.to_string());
+                self.add(Effect { certainty: Certainty::Possible, ..Effect::new(Action::Execute, object) });
+                self.reason(|| format!("a parameter is declared to be of type {oid}, of which nothing is known"));
+                continue;
+            };
+            for code in code {
+                self.run(code, Certainty::Possible, || format!("reading a parameter of type {oid} may call"));
             }
         }
     }

@@ -8,8 +8,8 @@ use super::extensions::reviewed;
 use super::queries;
 use crate::blast::SearchPath;
 use crate::blast::facts::{
-    CodeUse, Events, Facts, ForeignKey, ReferentialAction, Relation, RelationKind, Rule, Trigger, UserFunction,
-    UserOperator,
+    CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, ReferentialAction, Relation, RelationKind, Rule, Trigger,
+    UserFunction, UserOperator,
 };
 use crate::sql::functions::builtin;
 
@@ -27,9 +27,6 @@ const POLICY: u32 = 3256;
 const COLUMNS: u32 = 0;
 /// No catalog: what makes the value of a column of a domain that is given none. A cast does not run it.
 const DEFAULT: u32 = 1;
-
-/// The OID from which on objects are users' (`FirstNormalObjectId`).
-const FIRST_USER_OID: u32 = 16_384;
 
 /// All that is asked, in the order in which the answers come.
 pub(super) fn batch() -> String {
@@ -593,7 +590,9 @@ impl Assembly {
         }
         for (oid, name) in std::mem::take(&mut self.types) {
             let mut code = self.closure((TYPE, oid));
-            // A column of a temporary table may be of this type.
+            // A column of a temporary table may be of this type; a value alone needs no default.
+            let values: Vec<_> = code.iter().cloned().collect();
+            self.facts.types_by_oid.insert(oid, values);
             code.extend(self.closure((DEFAULT, oid)));
             if !code.is_empty() {
                 self.facts.types.entry(name).or_default().extend(code);

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::decide::{Decided, Decision, OwnSetting, judge_again, judge_effect, judge_script, judge_unknown};
+use super::decide::{
+    Decided, Decision, OwnSetting, judge_again, judge_declared, judge_effect, judge_script, judge_unknown,
+};
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::passage::{Carrier, Passage, Step};
 use super::pending::{Pending, UnitRecord};
@@ -16,6 +18,7 @@ use super::pipe::{LOADED_BYTES, Pipe};
 use super::refusal::Refusal;
 use super::session::{Analysed, Asked, Batch, CopyState, Meaning, Session, Skipping, Stage};
 use super::time_limits::Sent;
+use crate::blast::facts::FIRST_USER_OID;
 use crate::gate::NoWait;
 use crate::policy::Outcome;
 use crate::sql::{self, Action, Effect, LexerSettings, Object, ObjectKind};
@@ -283,6 +286,7 @@ impl Session {
             return Ok(Step::Wait);
         };
         let types: Vec<u32> = message.parameter_types.iter().collect();
+        let decision = self.as_declared(decision, &types);
         let passage = Passage {
             carrier: Carrier::Parse,
             sql: Some(message.sql),
@@ -312,6 +316,14 @@ impl Session {
             return Ok(Step::Replace(bytes));
         }
         Ok(Step::Forward)
+    }
+
+    /// The decision with what reading values of types of users runs.
+    pub(super) fn as_declared(&mut self, decision: Arc<Decision>, types: &[u32]) -> Arc<Decision> {
+        if types.iter().all(|oid| *oid < FIRST_USER_OID) {
+            return decision;
+        }
+        Arc::new(self.decide_with(|_, around| judge_declared(&decision, types, around)))
     }
 
     fn bind(&mut self, body: &[u8]) -> Result<Step, DecodeError> {

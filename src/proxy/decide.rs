@@ -390,6 +390,23 @@ pub(super) fn judge_again(decision: &Decision, around: &Surroundings<'_>) -> Dec
     Decision { text: decision.text.clone(), ..finish(sum, Carrier::Statement, around) }
 }
 
+/// Decides on what was decided, as prepared with parameters of these types.
+pub(super) fn judge_declared(decision: &Decision, types: &[u32], around: &Surroundings<'_>) -> Decision {
+    if decision.parts.is_empty() && !decision.effects.is_empty() {
+        // What cannot be read may be anything already.
+        return judge_again(decision, around);
+    }
+    let declare = |part: &Part| Statement { declared_types: types.into(), ..part.statement.clone() };
+    let mut statements: Vec<_> = decision.parts.iter().map(declare).collect();
+    if statements.is_empty() {
+        // An empty text may have parameters too.
+        let parsed = sql::analyze(b"select", &LexerSettings::default()).statements.into_iter();
+        let empty = |statement| Statement { span: 0..0, declared_types: types.into(), ..statement };
+        statements.extend(parsed.map(empty));
+    }
+    Decision { text: decision.text.clone(), ..judge(&statements, around) }
+}
+
 /// Decides on something that is not SQL, or not readable as such: one effect and its reason.
 pub(super) fn judge_effect(
     command: &str,
@@ -570,7 +587,8 @@ fn resolved(statement: &Statement, around: &Surroundings<'_>) -> Resolved {
 
 /// Whether the statement names nothing that the catalog could know something of.
 fn needs_no_facts(statement: &Statement) -> bool {
-    statement.functions.is_empty()
+    statement.declared_types.is_empty()
+        && statement.functions.is_empty()
         && statement.operators.is_empty()
         && statement.types.is_empty()
         && statement.effects.iter().all(|effect| matches!(effect.action, Action::Set | Action::Transaction))

@@ -95,7 +95,8 @@ impl Session {
         if let Some(sql) = passage.sql.filter(|_| !self.is_current(decision)) {
             let now = match passage.carrier {
                 Carrier::Query | Carrier::Parse => {
-                    self.decide_with(|decider, around| decider.decide(sql, around)).decision
+                    let decided = self.decide_with(|decider, around| decider.decide(sql, around));
+                    self.as_declared(decided.decision, passage.declared_types)
                 }
                 Carrier::Bind { .. } | Carrier::Execute { .. } | Carrier::FunctionCall => self.renewed(decision),
             };
