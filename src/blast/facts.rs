@@ -35,6 +35,8 @@ pub struct Facts {
     pub types: HashMap<String, Vec<CodeUse>>,
     /// The same by OID, of all types of users: those that run nothing have none.
     pub types_by_oid: HashMap<u32, Vec<CodeUse>>,
+    /// The names of all types of users.
+    pub type_names: HashSet<String>,
     /// Code that any expression may run without naming it: implicit casts, the default operator classes of types.
     /// Seldom anything but empty.
     pub implicit_code: Vec<CodeUse>,
@@ -127,6 +129,8 @@ pub struct Relation {
     /// What writing to it runs beside its triggers: defaults, checks, generated columns, domains, index expressions,
     /// row security policies.
     pub runs_on_write: Vec<CodeUse>,
+    /// Whether one of its columns is of a type of users, whatever that runs.
+    pub has_user_types: bool,
     /// What reading a value of its row type, or of the type of one of its columns, from text may run: the checks of domains.
     pub runs_on_values: Vec<CodeUse>,
     /// Whether a table that is made with columns of the same types runs code on writes: checks and defaults of domains.
@@ -245,6 +249,18 @@ pub struct UserOperator {
     pub schema: String,
     /// The function it runs.
     pub code: CodeUse,
+    /// What it is for.
+    pub operands: Operands,
+}
+
+/// The types of an operator's operands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operands {
+    /// One of them is the server's own, or any: every expression may have a value of it.
+    Builtin,
+    /// All are types of users: somebody has to make a value of one. The rows of these relations, by OID, are of such a
+    /// type, or part of one.
+    Users(Vec<u32>),
 }
 
 /// Code that something runs.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::facts::{CodeUse, Events, FIRST_USER_OID, Facts, ReferentialAction, Relation, RelationKind};
+use super::facts::{CodeUse, Events, FIRST_USER_OID, Facts, Operands, ReferentialAction, Relation, RelationKind, UserOperator};
 use super::names::{Found, Names};
 use crate::sql::functions::{builtin, keyword_call};
 use crate::sql::system::{SUBSCRIPTIONS, secret};
@@ -21,6 +21,25 @@ const REASONS: usize = 40;
 
 /// Operators that syntax uses without writing them: `IN`, `BETWEEN`, `LIKE`, `CASE x WHEN`, `NULLIF`, `USING (...)`.
 const IMPLICIT_OPERATORS: [&str; 11] = ["=", "<>", "<", "<=", ">", ">=", "~~", "!~~", "~~*", "!~~*", "~"];
+
+/// Commands that no query and no expression is part of.
+const WITHOUT_EXPRESSIONS: [&str; 15] = [
+    "BEGIN",
+    "START TRANSACTION",
+    "COMMIT",
+    "END",
+    "ROLLBACK",
+    "ABORT",
+    "SAVEPOINT",
+    "RELEASE",
+    "SET",
+    "SET TRANSACTION",
+    "RESET",
+    "SHOW",
+    "DISCARD",
+    "DEALLOCATE",
+    "CLOSE",
+];
 
 /// Functions of the server that make values of a type which their argument brings, so that no type is named.
 const MAKES_VALUES_OF_TYPES: [&str; 5] = [
@@ -198,6 +217,8 @@ struct Resolver<'a> {
     columns_run_code: bool,
     /// The statement has values that may be read as one of any type that stands beside them.
     untyped_values: bool,
+    /// A relation is used of which the catalog does not tell.
+    unknown_relations: bool,
     /// Relations already followed, by what was done to them: views and keys may form circles.
     followed: HashSet<(u32, Action)>,
     /// What is still to be followed. Chains of views and keys have no bound, so this is no recursion.
@@ -228,6 +249,7 @@ impl<'a> Resolver<'a> {
             code_at_parse: false,
             columns_run_code: false,
             untyped_values: false,
+            unknown_relations: false,
             followed: HashSet::new(),
             steps: Vec::new(),
         }
@@ -258,7 +280,7 @@ impl<'a> Resolver<'a> {
                 Notation::Attribute => self.attribute(&function.name),
             }
         }
-        self.operators(&statement.operators);
+        self.operators(statement);
         self.types(statement);
         self.unnamed_code(statement);
         for change in &statement.session {
@@ -376,6 +398,7 @@ impl<'a> Resolver<'a> {
         }
         match self.names.relation(effect.object.schema.as_deref(), &effect.object.name) {
             Found::Temporary => {
+                self.unknown_relations = true;
                 let mut effect = effect.clone().temporary();
                 effect.object.schema = Some("pg_temp".to_owned());
                 if effect.object.kind == ObjectKind::Relation {
@@ -391,6 +414,7 @@ impl<'a> Resolver<'a> {
                 }
             }
             Found::Nothing => {
+                self.unknown_relations = true;
                 self.columns_run_code |= effect.action == Action::Read;
                 self.add(effect.clone());
                 if self.context.pending_definitions {
@@ -668,17 +692,48 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn operators(&mut self, written_operators: &[Name]) {
-        if self.facts.operators.is_empty() {
+    fn operators(&mut self, statement: &Statement) {
+        if self.facts.operators.is_empty() || WITHOUT_EXPRESSIONS.contains(&statement.command.as_str()) {
             return;
         }
         let implicit = IMPLICIT_OPERATORS.map(|symbol| Name { schema: None, name: symbol.to_owned() });
-        for name in written_operators.iter().chain(&implicit) {
+        let makes_users = self.makes_values_of_users(statement);
+        for name in statement.operators.iter().chain(&implicit) {
             let candidates: Vec<_> = self.names.operators(name).collect();
+            let candidates = candidates.into_iter().filter(|operator| makes_users || self.has_operands(operator));
+            let candidates: Vec<_> = candidates.collect();
             for operator in candidates {
                 self.run(&operator.code, Certainty::Possible, || format!("operator {} may call", written(name)));
             }
         }
+    }
+
+    /// Whether the statement may have values of types of users, of whichever: by casts and functions of users, from what
+    /// the catalog does not tell of, or where a cast that nobody writes makes them.
+    fn makes_values_of_users(&self, statement: &Statement) -> bool {
+        let facts = self.facts;
+        let of_users = |name: &Name| {
+            facts.type_names.contains(canonical_type(&name.name)) || self.names.functions(name).next().is_some()
+        };
+        let function = |function: &FunctionUse| {
+            of_users(&function.name)
+                || function.notation != Notation::Attribute
+                    && builtin(&function.name.name).is_none()
+                    && keyword_call(&function.name.name).is_none()
+        };
+        self.unknown_relations
+            || !facts.implicit_code.is_empty()
+            || statement.declared_types.iter().any(|oid| *oid >= FIRST_USER_OID)
+            || statement.types.iter().any(of_users)
+            || statement.functions.iter().any(function)
+    }
+
+    /// Whether what is read or changed may hold values of the types of an operator's operands.
+    fn has_operands(&self, operator: &UserOperator) -> bool {
+        let Operands::Users(rows) = &operator.operands else { return true };
+        self.followed.iter().any(|(oid, _)| {
+            rows.contains(oid) || self.facts.relations.get(oid).is_none_or(|relation| relation.has_user_types)
+        })
     }
 
     fn types(&mut self, statement: &Statement) {
@@ -735,7 +790,7 @@ impl<'a> Resolver<'a> {
         let computes = !statement.functions.is_empty()
             || !statement.operators.is_empty()
             || !statement.types.is_empty()
-            || statement.effects.iter().any(|effect| effect.action != Action::Transaction);
+            || statement.effects.iter().any(|effect| !matches!(effect.action, Action::Transaction | Action::Set));
         if computes {
             self.code_at_parse |= facts.parse_code.iter().any(|code| self.approval_of(code) == ApprovedUse::None);
             for code in &facts.implicit_code {

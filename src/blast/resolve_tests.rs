@@ -228,7 +228,8 @@ fn reviewed_and_approved_code_passes() {
 #[test]
 fn operators_count_where_the_search_path_finds_them() {
     let mut facts = facts();
-    let operator = UserOperator { schema: "evil".to_owned(), code: code("evil", "eq") };
+    let operator =
+        UserOperator { schema: "evil".to_owned(), code: code("evil", "eq"), operands: Operands::Builtin };
     facts.operators.insert("=".to_owned(), vec![operator]);
     let plain = Statement { operators: vec![name("=")], ..blank() };
     expect(&plain, &facts, &usual(), &[]);
@@ -238,6 +239,33 @@ fn operators_count_where_the_search_path_finds_them() {
     expect(&blank(), &facts, &evil, &["execute function evil.eq?"]);
     let qualified = Statement { operators: vec![name("evil.=")], ..blank() };
     expect(&qualified, &facts, &usual(), &["execute function evil.eq?"]);
+}
+
+/// One operator of users does not make everything wait: somebody has to have a value for it.
+#[test]
+fn operators_of_types_of_users_count_where_such_values_are() {
+    let mut facts = facts();
+    facts.add_relation(Relation { has_user_types: true, ..table(101, "public", "typed") });
+    facts.type_names.insert("op_t".to_owned());
+    let operands = Operands::Users(vec![100]);
+    facts.operators.insert(
+        "=".to_owned(),
+        vec![UserOperator { schema: "public".to_owned(), code: code("public", "eq"), operands }],
+    );
+    let runs = |statement: &Statement| !resolve(statement, &facts, &usual()).code.is_empty();
+    let cast = |name_: &str| Statement { types: vec![name(name_)], ..blank() };
+    facts_are_calm(&runs);
+    assert!(runs(&cast("op_t")) && runs(&cast("op_t[]")));
+    assert!(runs(&on(Action::Read, "orders")) && runs(&on(Action::Read, "typed")) && runs(&on(Action::Read, "new")));
+    assert!(!runs(&on(Action::Read, "pg_class")) && !runs(&cast("int")));
+}
+
+/// Neither control of transactions and settings nor a query without a relation has such a value.
+fn facts_are_calm(runs: &impl Fn(&Statement) -> bool) {
+    for command in ["BEGIN", "SHOW", "SET", "COMMIT", "SELECT"] {
+        assert!(!runs(&Statement { command: command.to_owned(), ..blank() }), "{command}");
+    }
+    assert!(!runs(&calls("now", Notation::Call)));
 }
 
 #[test]

@@ -125,9 +125,9 @@ left join pg_aggregate a on a.aggfnoid = p.oid
 where p.oid >= 16384"
 );
 
-/// Operators of users, with the function they run.
+/// Operators of users, with the function they run and the types of the operands; 0 where there is none on that side.
 pub(super) const OPERATORS: &str = "
-select o.oid, n.nspname, o.oprname, o.oprcode::oid, d.objid is not null
+select o.oid, n.nspname, o.oprname, o.oprcode::oid, d.objid is not null, o.oprleft, o.oprright
 from pg_operator o
 join pg_namespace n on n.oid = o.oprnamespace
 left join pg_depend d on d.classid = 2617 and d.objid = o.oid and d.refclassid = 3079 and d.deptype = 'e'

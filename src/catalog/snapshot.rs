@@ -9,7 +9,7 @@ use super::queries;
 use crate::blast::SearchPath;
 use crate::blast::facts::{
     CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, ReferentialAction, Relation, RelationKind, Rule, Trigger,
-    UserFunction, UserOperator,
+    Operands, UserFunction, UserOperator,
 };
 use crate::sql::functions::builtin;
 
@@ -231,7 +231,8 @@ pub(super) fn facts(
         assembly.builtins.insert(line.number(0)?, line.string(1)?);
     }
     assembly.functions(&answers.rows()?)?;
-    assembly.operators(&answers.rows()?)?;
+    let operators = answers.rows()?;
+    assembly.operators(&operators)?;
     assembly.types(&answers.rows()?)?;
     let (ranges, casts, classes) = (answers.rows()?, answers.rows()?, answers.rows()?);
     let (rules, triggers, constraints) = (answers.rows()?, answers.rows()?, answers.rows()?);
@@ -241,6 +242,7 @@ pub(super) fn facts(
     assembly.operator_classes(&classes)?;
     assembly.ranges(&ranges)?;
     // From here on the edges are complete, but for the checks of domains.
+    assembly.symbols(&operators)?;
     assembly.constraints(&constraints)?;
     assembly.casts(&casts)?;
     assembly.rules(&rules)?;
@@ -371,18 +373,51 @@ impl Assembly {
 
     fn operators(&mut self, lines: &[Line]) -> Result<(), Malformed> {
         for line in lines {
-            let (oid, schema, symbol): (u32, _, _) = (line.number(0)?, line.string(1)?, line.string(2)?);
             let code = self.code(line.number(3)?);
-            self.operators.insert(oid, code.clone());
-            self.facts.operators.entry(symbol).or_default().push(UserOperator { schema, code });
+            self.operators.insert(line.number(0)?, code);
         }
         Ok(())
+    }
+
+    /// What the symbols stand for, once it is known which types are made of which.
+    fn symbols(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for line in lines {
+            let (schema, symbol) = (line.string(1)?, line.string(2)?);
+            let code = self.code(line.number(3)?);
+            let sides: [u32; 2] = [line.number(5)?, line.number(6)?];
+            let mut sides = sides.into_iter().filter(|oid| *oid != 0);
+            let operands = if sides.clone().all(|oid| oid >= FIRST_USER_OID) {
+                Operands::Users(sides.flat_map(|oid| self.rows_within(oid)).collect())
+            } else {
+                Operands::Builtin
+            };
+            self.facts.operators.entry(symbol).or_default().push(UserOperator { schema, code, operands });
+        }
+        Ok(())
+    }
+
+    /// The relations whose rows are part of a value of a type, or the value itself.
+    fn rows_within(&self, oid: u32) -> Vec<u32> {
+        let mut rows = Vec::new();
+        let mut seen = HashSet::from([(TYPE, oid)]);
+        let mut open = vec![(TYPE, oid)];
+        while let Some(place) = open.pop() {
+            let columns = place.0 == COLUMNS;
+            if columns {
+                rows.push(place.1);
+            }
+            let edges = self.edges.get(&if columns { (RELATION, place.1) } else { place });
+            let within = edges.into_iter().flatten().filter(|to| matches!(to.0, TYPE | COLUMNS));
+            open.extend(within.filter(|to| seen.insert(**to)));
+        }
+        rows
     }
 
     fn types(&mut self, lines: &[Line]) -> Result<(), Malformed> {
         for line in lines {
             let oid = line.number(0)?;
             self.types.push((oid, line.string(1)?));
+            self.facts.type_names.insert(line.string(1)?);
             if line.letter(2)? == b'd' {
                 self.domains.insert(oid);
             }
@@ -580,12 +615,14 @@ impl Assembly {
             let mut code = self.closure((RELATION, table));
             let of_values = self.closure((COLUMNS, table));
             let types = self.edges.get(&(RELATION, table)).into_iter().flatten().filter(|to| to.0 == TYPE);
+            let has_user_types = types.clone().next().is_some();
             let defaults: BTreeSet<_> = types.flat_map(|to| self.closure((DEFAULT, to.1))).collect();
             code.extend(defaults.iter().cloned());
             self.change(table, |relation| {
                 relation.runs_on_write.extend(code);
                 relation.columns_run_code = !of_values.is_empty() || !defaults.is_empty();
                 relation.runs_on_values.extend(of_values);
+                relation.has_user_types = has_user_types;
             });
         }
         for (oid, name) in std::mem::take(&mut self.types) {
