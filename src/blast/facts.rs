@@ -181,6 +181,8 @@ pub struct ForeignKey {
     pub on_delete: ReferentialAction,
     /// What an UPDATE of the referenced key does.
     pub on_update: ReferentialAction,
+    /// The columns it refers to; `None` where some are computed from others.
+    pub columns: Option<Vec<String>>,
 }
 
 /// `pg_constraint.confdeltype`, `confupdtype`.

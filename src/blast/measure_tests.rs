@@ -8,7 +8,7 @@ fn table(oid: u32, name: &str, rows: Option<u64>) -> Relation {
 }
 
 fn key(from: u32, on_delete: ReferentialAction, on_update: ReferentialAction) -> ForeignKey {
-    ForeignKey { name: "fk".to_owned(), from, on_delete, on_update }
+    ForeignKey { name: "fk".to_owned(), from, on_delete, on_update, columns: None }
 }
 
 fn events(action: Action) -> Events {

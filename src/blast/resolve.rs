@@ -8,7 +8,10 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::facts::{CodeUse, Events, FIRST_USER_OID, Facts, Operands, ReferentialAction, Relation, RelationKind, UserOperator};
+use super::facts::{
+    CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation, RelationKind,
+    UserOperator,
+};
 use super::names::{Found, Names};
 use crate::sql::functions::{builtin, keyword_call};
 use crate::sql::system::{SUBSCRIPTIONS, secret};
@@ -217,6 +220,10 @@ struct Resolver<'a> {
     columns_run_code: bool,
     /// The statement has values that may be read as one of any type that stands beside them.
     untyped_values: bool,
+    /// Relations that the statement changes by its own names, and their partitions.
+    named: HashSet<u32>,
+    /// The columns that it may assign in those; `None` where that is not known.
+    assigned: Option<Vec<String>>,
     /// A relation is used of which the catalog does not tell.
     unknown_relations: bool,
     /// Relations already followed, by what was done to them: views and keys may form circles.
@@ -249,6 +256,8 @@ impl<'a> Resolver<'a> {
             code_at_parse: false,
             columns_run_code: false,
             untyped_values: false,
+            named: HashSet::new(),
+            assigned: None,
             unknown_relations: false,
             followed: HashSet::new(),
             steps: Vec::new(),
@@ -269,6 +278,15 @@ impl<'a> Resolver<'a> {
 
     fn statement(&mut self, statement: &Statement) {
         self.untyped_values = statement.untyped_values;
+        // A view's columns may have other names than those of its table.
+        let through_view = statement.effects.iter().filter(|effect| effect.action == Action::Update).any(|effect| {
+            match self.names.relation(effect.object.schema.as_deref(), &effect.object.name) {
+                Found::One(relation) => relation.kind == RelationKind::View,
+                Found::Several(relations) => relations.iter().any(|relation| relation.kind == RelationKind::View),
+                Found::Temporary | Found::Nothing => false,
+            }
+        });
+        self.assigned = if through_view { None } else { statement.assigned.clone() };
         for effect in &statement.effects {
             if !Self::is_answered_below(effect, statement) && !self.tells_nothing(effect) {
                 self.effect(effect);
@@ -437,6 +455,7 @@ impl<'a> Resolver<'a> {
     fn reach(&mut self, relation: &'a Relation, effect: &Effect, certainty: Certainty) {
         let object = Object::in_schema(relation.kind.object_kind(), &relation.schema, &relation.name);
         self.add(Effect { object, certainty, ..effect.clone() });
+        self.named.insert(relation.oid);
         self.follow(relation, effect.action, effect.extent, certainty);
         while let Some(step) = self.steps.pop() {
             self.step(&step);
@@ -563,7 +582,11 @@ impl<'a> Resolver<'a> {
         if self.reach == Reach::Running {
             self.cascades(relation, action);
         }
+        let named = self.named.contains(&relation.oid);
         for child in self.relations(&relation.children) {
+            if named {
+                self.named.insert(child.oid);
+            }
             self.follow(child, action, extent, Certainty::Possible);
         }
     }
@@ -615,6 +638,7 @@ impl<'a> Resolver<'a> {
             let Some(from) = self.facts.relations.get(&key.from) else { continue };
             let referential = match action {
                 Action::Delete => key.on_delete,
+                Action::Update if !self.may_assign(relation, key) => continue,
                 Action::Update => key.on_update,
                 // TRUNCATE of a referenced table is refused unless it says CASCADE.
                 Action::Truncate => ReferentialAction::Cascade,
@@ -625,10 +649,17 @@ impl<'a> Resolver<'a> {
                 ReferentialAction::Cascade => action,
                 ReferentialAction::SetNull | ReferentialAction::SetDefault => Action::Update,
             };
-            let extent = if action == Action::Truncate { Extent::Whole } else { Extent::Bounded };
+            // Any number of rows may point to a single one. Of a DELETE, its own effect tells enough.
+            let extent = if action == Action::Delete { Extent::Bounded } else { Extent::Whole };
             self.reason(|| format!("foreign key {} reaches {}: {reached}", key.name, name_of(from)));
             self.also(from, reached, extent, Certainty::Possible);
         }
+    }
+
+    /// Whether an UPDATE of a relation may change what a foreign key refers to.
+    fn may_assign(&self, relation: &Relation, key: &ForeignKey) -> bool {
+        let (Some(assigned), Some(columns)) = (&self.assigned, &key.columns) else { return true };
+        !self.named.contains(&relation.oid) || columns.iter().any(|column| assigned.contains(column))
     }
 
     /// ANALYZE, REINDEX, REFRESH ...: they compute index expressions and views.

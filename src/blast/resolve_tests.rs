@@ -228,8 +228,7 @@ fn reviewed_and_approved_code_passes() {
 #[test]
 fn operators_count_where_the_search_path_finds_them() {
     let mut facts = facts();
-    let operator =
-        UserOperator { schema: "evil".to_owned(), code: code("evil", "eq"), operands: Operands::Builtin };
+    let operator = UserOperator { schema: "evil".to_owned(), code: code("evil", "eq"), operands: Operands::Builtin };
     facts.operators.insert("=".to_owned(), vec![operator]);
     let plain = Statement { operators: vec![name("=")], ..blank() };
     expect(&plain, &facts, &usual(), &[]);
@@ -387,7 +386,13 @@ fn triggers_and_rules_run_on_their_events_only() {
 fn keys_spread_deletes_updates_and_truncates() {
     use ReferentialAction::{Cascade, NoAction, SetNull};
     let mut facts = facts();
-    let key = |from, on_delete, on_update| ForeignKey { name: "fk".to_owned(), from, on_delete, on_update };
+    let key = |from, on_delete, on_update| ForeignKey {
+        name: "fk".to_owned(),
+        from,
+        on_delete,
+        on_update,
+        columns: Some(vec!["id".to_owned()]),
+    };
     let keys = vec![key(202, Cascade, NoAction), key(203, SetNull, Cascade)];
     facts.add_relation(Relation { referenced_by: keys, ..table(201, "public", "users") });
     facts.add_relation(Relation { referenced_by: vec![key(202, Cascade, NoAction)], ..table(202, "public", "a") });
@@ -402,6 +407,11 @@ fn keys_spread_deletes_updates_and_truncates() {
         expect(&on(action, "users"), &facts, &usual(), effects);
         assert_eq!(shown(&resolve_for_planning(&on(action, "users"), &facts, &usual())), effects[..1]);
     }
+    // Only what assigns the key reaches further, but then any number of rows.
+    let assigning = |column: &str| Statement { assigned: Some(vec![column.to_owned()]), ..on(Action::Update, "users") };
+    expect(&assigning("name"), &facts, &usual(), &["update table public.users"]);
+    let reached = resolve(&assigning("id"), &facts, &usual()).effects;
+    assert_eq!((reached.len(), reached[1].extent), (2, Extent::Whole));
 }
 
 #[test]

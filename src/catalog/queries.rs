@@ -42,6 +42,8 @@ rows(oid, xmin) as (
   union all select inhrelid, xmin from pg_inherits
   union all select setrole, xmin from pg_db_role_setting
   union all select objid, xmin from pg_depend where refclassid = 3079
+  union all select a.attrelid, a.xmin from pg_constraint k join pg_attribute a on a.attrelid = k.confrelid
+            where k.contype = 'f' and a.attnum = any (k.confkey)
   union all select subdbid, '0'::xid from pg_subscription
   union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
             where c.oid >= 16384 and c.relkind = 'c' and a.attnum > 0)
@@ -168,10 +170,13 @@ pub(super) const TRIGGERS: &str = "
 select t.oid, t.tgrelid, t.tgname, t.tgfoid, t.tgtype from pg_trigger t
 where not t.tgisinternal and t.tgenabled <> 'D'";
 
-/// Constraints of tables and domains.
+/// Constraints of tables and domains; of a foreign key also the columns it refers to, where none of them is generated.
 pub(super) const CONSTRAINTS: &str = "
-select oid, conrelid, contypid, contype, conname, confrelid, confdeltype, confupdtype, conparentid from pg_constraint
-where oid >= 16384";
+select k.oid, k.conrelid, k.contypid, k.contype, k.conname, k.confrelid, k.confdeltype, k.confupdtype, k.conparentid,
+  (select case when bool_and(a.attgenerated = '') then string_agg(a.attname, e'\\x01') end from pg_attribute a
+    where a.attrelid = k.confrelid and a.attnum = any (k.confkey))
+from pg_constraint k
+where k.oid >= 16384";
 
 /// To which relation an object belongs whose expressions run when the relation is read (`r`) or written (`w`).
 pub(super) const PARTS: &str = "

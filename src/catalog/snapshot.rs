@@ -8,8 +8,8 @@ use super::extensions::reviewed;
 use super::queries;
 use crate::blast::SearchPath;
 use crate::blast::facts::{
-    CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, ReferentialAction, Relation, RelationKind, Rule, Trigger,
-    Operands, UserFunction, UserOperator,
+    CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation, RelationKind, Rule,
+    Trigger, UserFunction, UserOperator,
 };
 use crate::sql::functions::builtin;
 
@@ -525,6 +525,7 @@ impl Assembly {
                     from: table,
                     on_delete: referential_action(line.letter(6)?),
                     on_update: referential_action(line.letter(7)?),
+                    columns: line.optional(9)?.map(|names| names.split('\u{1}').map(str::to_owned).collect()),
                 };
                 self.change(to, |relation| relation.referenced_by.push(key));
             }
