@@ -323,3 +323,18 @@ fn a_subquery_of_some_rows_bounds_the_change() {
         assert_eq!(extent_of_change(&text), Extent::Bounded, "{text}");
     }
 }
+
+#[test]
+fn many_joins_take_little() {
+    for (join, condition) in [("natural join", ""), ("join", "using (id)"), ("join", "on true")] {
+        let joins: String = (1..20_000).map(|n| format!(" {join} u{n} {condition}")).collect();
+        let started = std::time::Instant::now();
+        for text in [
+            format!("select * from u0{joins}"),
+            format!("update users set balance = 0 from u0{joins} where users.id = u7.id and u9.id = 5"),
+        ] {
+            assert!(!one(&text).effects.is_empty());
+        }
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{join} {condition}");
+    }
+}

@@ -1,7 +1,7 @@
 //! INSERT, UPDATE, DELETE, MERGE.
 
 use super::Parser;
-use super::extent::{Link, Narrowed, Source, Target, narrow};
+use super::extent::{Link, MAX_SOURCES, Narrowed, Source, Target, narrow};
 use super::from::FromClause;
 use super::shape::{Condition, Exposed, QueryShape, Relation};
 use crate::sql::cursor::{NamePosition, Parsed};
@@ -305,7 +305,9 @@ impl<'a> Parser<'a> {
         own: Option<&Condition<'a>>,
         without_partner: bool,
     ) -> bool {
-        let Some(target) = self.targets.last().cloned() else { return false };
+        // Nothing is judged with so many sources: they need not be copied for each branch.
+        let few = self.targets.last().filter(|target| target.others.len() < MAX_SOURCES);
+        let Some(target) = few.cloned() else { return false };
         if without_partner {
             return own.is_some_and(|own| self.excludes(&target, &[], &[own]));
         }

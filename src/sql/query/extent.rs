@@ -11,7 +11,7 @@ const SYSTEM_COLUMNS: [&str; 5] = ["tableoid", "xmin", "xmax", "cmin", "cmax"];
 const LARGE: f64 = 2_147_483_647.0;
 
 /// Each source is held against each other one; with more than these, no condition counts.
-const MAX_SOURCES: usize = 16;
+pub(super) const MAX_SOURCES: usize = 16;
 
 /// A relation, or what stands in its place.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Parser;
 use super::expression::last_two;
-use super::extent::{Link, Narrowed, Source};
+use super::extent::{Link, MAX_SOURCES, Narrowed, Source};
 use super::shape::{Condition, Exposed, QueryShape, Relation};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::keyword::Keyword;
@@ -49,6 +49,11 @@ impl FromClause<'_> {
     /// Ties what stands on the two sides of a join together. With a cross join on its left nobody knows to which of
     /// the sources there.
     fn link(&mut self, owed: &Owed, crossed: bool) {
+        // With more sources nobody looks at the links, and there would be one for each pair of them.
+        if self.sources.len() > MAX_SOURCES {
+            self.links = Vec::new();
+            return;
+        }
         if crossed && owed.left.len() > 1 {
             return;
         }
@@ -173,12 +178,15 @@ impl<'a> Parser<'a> {
         if let Some(function) = self.at_table_function() {
             function(self)?;
             let alias = self.function_alias()?.unwrap_or("");
-            // It may be given columns of the items before it.
-            let own = |qualifier: &Option<&str>| from.sources.iter().any(|source| Some(source.alias) == *qualifier);
+            // It may be given columns of the items before it. Of many only so many are looked at.
+            let own = |qualifier: &Option<&str>| {
+                from.sources.iter().take(MAX_SOURCES).any(|source| Some(source.alias) == *qualifier)
+            };
             let outer = !self.columns.iter().skip(seen).all(own);
             let query = QueryShape { outer, ..QueryShape::default() };
             let two = from.sources.len();
-            for (one, source) in from.sources.iter().enumerate() {
+            let looked_at = if two < MAX_SOURCES { from.sources.as_slice() } else { &[] };
+            for (one, source) in looked_at.iter().enumerate() {
                 if self.columns.iter().skip(seen).any(|qualifier| *qualifier == Some(source.alias)) {
                     from.links.push(Link { one, two, outer: false });
                 }
