@@ -130,6 +130,10 @@ fn a_partner_in_another_relation_bounds_nothing() {
         "UPDATE users u SET balance = 0 FROM orders o JOIN staging s ON s.id = o.id WHERE u.id = o.user_id",
         "UPDATE users u SET balance = 0 FROM orders o JOIN staging s USING (id) WHERE u.id = o.user_id",
         "UPDATE users u SET balance = 0 FROM orders o WHERE u.id <= o.user_id",
+        "UPDATE users u SET balance = 0 FROM orders o WHERE u.id <= o.user_id AND o.id = 7",
+        "UPDATE users u SET balance = 0 FROM (VALUES (0)) v(x) WHERE u.id > v.x",
+        "UPDATE users u SET balance = 0 FROM (SELECT max(id) m FROM users LIMIT 1) v WHERE u.id <= v.m",
+        "MERGE INTO users u USING (VALUES (1)) v(x) ON u.id >= v.x WHEN MATCHED THEN UPDATE SET balance = 0",
         "UPDATE users u SET balance = 0 FROM orders o WHERE u.id = o.user_id AND o.id > 0",
         "UPDATE users u SET balance = 0 FROM orders o WHERE u.id = o.user_id OR o.id = 7",
         "UPDATE users u SET balance = 0 FROM orders o WHERE id = user_id",
@@ -223,6 +227,14 @@ fn a_subquery_of_all_rows_bounds_nothing() {
         "(id, name) IN (SELECT user_id, name FROM orders)",
         "id < (SELECT max(user_id) FROM orders)",
         "ids <@ (SELECT array_agg(user_id) FROM orders)",
+        "id < (SELECT min(user_id) FROM orders WHERE day = '2026-01-01')",
+        "id <= (SELECT max(id) FROM orders LIMIT 1)",
+        "id > (SELECT x FROM (VALUES (0)) v(x))",
+        "id = 5 OR EXISTS (SELECT 1 WHERE u.id <> 5)",
+        "EXISTS (SELECT 1 WHERE u.id < 500) OR EXISTS (SELECT 1 WHERE u.id >= 500)",
+        "EXISTS (SELECT 1 WHERE u.id < 500 UNION ALL SELECT 1 WHERE u.id >= 500)",
+        "NOT (id <> 5 AND NOT EXISTS (SELECT 1 WHERE u.id <> 5))",
+        "id = 5 OR id IN (SELECT o.user_id FROM orders o WHERE o.user_id = u.id AND u.id <> 5)",
         "EXISTS (SELECT FROM orders o WHERE o.user_id = u.id)",
         "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.amount > 0)",
         "EXISTS (SELECT 1 FROM orders o JOIN staging s ON s.id = o.id WHERE o.user_id = u.id)",
@@ -309,7 +321,6 @@ fn a_subquery_of_some_rows_bounds_the_change() {
         "id = ANY (SELECT user_id FROM orders WHERE day = '2026-01-01')",
         "id = (SELECT max(user_id) FROM orders)",
         "id = (SELECT o.user_id FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
-        "id < (SELECT min(user_id) FROM orders WHERE day = '2026-01-01')",
         "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND o.day = '2026-01-01')",
         "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND day = '2026-01-01')",
         "EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id AND u.name = 'x')",
@@ -318,6 +329,27 @@ fn a_subquery_of_some_rows_bounds_the_change() {
             GROUP BY o.user_id HAVING count(*) > 5)",
         "EXISTS (SELECT 1 FROM orders o WHERE o.day = '2026-01-01' AND EXISTS \
             (SELECT 1 FROM staging s WHERE s.user_id = u.id AND s.id = 7))",
+    ] {
+        let text = format!("UPDATE users u SET balance = 0 WHERE {condition}");
+        assert_eq!(extent_of_change(&text), Extent::Bounded, "{text}");
+    }
+}
+
+#[test]
+fn a_condition_that_rows_meet_anyway_bounds_nothing() {
+    for condition in ["id BETWEEN SYMMETRIC 2147483647 AND 1", "ctid > '(0,0)'", "ctid <> '(0,0)'", "ctid IS NOT NULL"]
+    {
+        let text = format!("UPDATE users u SET balance = 0 WHERE {condition}");
+        assert_eq!(extent_of_change(&text), Extent::Whole, "{text}");
+    }
+    for condition in [
+        "id BETWEEN 5 AND 10",
+        "id BETWEEN ASYMMETRIC 5 AND 10",
+        "ctid = '(0,1)'",
+        "ctid IN ('(0,1)', '(0,2)')",
+        "ctid = ANY (ARRAY(SELECT ctid FROM users LIMIT 10))",
+        "id = 5 OR id = 6",
+        "id = 5 AND EXISTS (SELECT 1 FROM orders o WHERE o.user_id = u.id)",
     ] {
         let text = format!("UPDATE users u SET balance = 0 WHERE {condition}");
         assert_eq!(extent_of_change(&text), Extent::Bounded, "{text}");

@@ -262,13 +262,17 @@ impl<'a> Parser<'a> {
     }
 
     fn between(&mut self, left: Shape<'a>) -> Parsed<Condition<'a>> {
-        self.cursor.eat_any(&[Keyword::Symmetric, Keyword::Asymmetric]);
+        let either_order = self.cursor.eat_any(&[Keyword::Symmetric, Keyword::Asymmetric]) == Some(Keyword::Symmetric);
         for symbol in ["<", "<=", ">", ">="] {
             self.found.operator(symbol);
         }
         let low = self.basic_expression()?;
         self.cursor.expect(Keyword::And)?;
         let high = self.right_side(strength::LIKE + 1, Form::Full)?;
+        if either_order {
+            // Which of the two is the lower bound, only their values tell.
+            return Ok(Condition::Opaque);
+        }
         Ok(Condition::All(vec![
             Condition::compare(left.clone(), TestKind::Above, low),
             Condition::compare(left, TestKind::Below, high),

@@ -4,7 +4,8 @@
 use super::shape::{Against, Column, Condition, Constant, Exposed, QueryShape, Relation, Shape, Test, TestKind};
 use crate::sql::keyword::Keyword;
 
-/// Columns that every row has and that tell nothing about it.
+/// Columns that every row has and that tell nothing about it. `ctid` tells a row apart where it is equal to one; above,
+/// below and other than one there are all of them.
 const SYSTEM_COLUMNS: [&str; 5] = ["tableoid", "xmin", "xmax", "cmin", "cmax"];
 
 /// Numbers from here on are above whatever a column holds that somebody counts with.
@@ -83,6 +84,8 @@ struct Judge<'j, 'a> {
     /// What its columns may be compared with.
     sources: &'j [Source<'a>],
     literals: &'j mut dyn Literals,
+    /// What is judged is one of several alternatives.
+    alternative: bool,
 }
 
 impl<'a> Judge<'_, 'a> {
@@ -99,17 +102,22 @@ impl<'a> Judge<'_, 'a> {
             Condition::Not(inner) => self.judge(inner, !negated),
             // Rows without a partner are what NOT EXISTS is asked for: as a rule most of them, and all of them where the
             // query finds nothing.
-            Condition::Exists(query) => !negated && self.is_bounded_by(query),
+            Condition::Exists(query) => !negated && !self.alternative && self.is_bounded_by(query),
             Condition::All(parts) if !negated => parts.iter().any(|part| self.judge(part, false)),
             Condition::Any(parts) if negated => parts.iter().any(|part| self.judge(part, true)),
             Condition::All(parts) | Condition::Any(parts) => {
-                parts.iter().all(|part| self.judge(part, negated)) && !covers(parts, negated)
+                // Alternatives may leave none out together. Which rows a query among them has is not looked at, so no
+                // query counts here.
+                let around = std::mem::replace(&mut self.alternative, true);
+                let each = parts.iter().all(|part| self.judge(part, negated));
+                self.alternative = around;
+                each && !covers(parts, negated)
             }
         }
     }
 
     fn test(&mut self, test: &Test<'a>) -> bool {
-        if !self.is_of_target(test.column) {
+        if !self.is_of_target(test.column) || (test.column.name == "ctid" && test.kind != TestKind::Equal) {
             return false;
         }
         match &test.against {
@@ -119,12 +127,9 @@ impl<'a> Judge<'_, 'a> {
                 (test.pure || matches!(test.kind, TestKind::Equal | TestKind::Like | TestKind::Regex))
                     && self.narrows(test.kind, *constant)
             }
-            Against::Column(other) => {
-                matches!(test.kind, TestKind::Equal | TestKind::Below | TestKind::Above)
-                    && test.pure
-                    && self.is_narrowed(*other)
-            }
-            Against::Query(query) => self.query_narrows(test.kind, query),
+            // One row of few may be below, or above, all that there are.
+            Against::Column(other) => test.kind == TestKind::Equal && test.pure && self.is_narrowed(*other),
+            Against::Query(query) => !self.alternative && self.query_narrows(test.kind, query),
         }
     }
 
@@ -137,7 +142,7 @@ impl<'a> Judge<'_, 'a> {
                 self.is_bounded_by(query)
                     || (independent && (query.exposes.is_nothing() || (query.single && query.exposes.is_known())))
             }
-            TestKind::Below | TestKind::Above => independent && query.exposes.is_nothing(),
+            // One value of few rows may be below, or above, all that there are.
             _ => false,
         }
     }
@@ -267,7 +272,7 @@ pub(super) fn query_shape<'a>(
         bounds.clear();
     }
     bounds.retain(|alias| {
-        let mut judge = Judge { whose: Whose::Of(alias, false), sources: &sources, literals };
+        let mut judge = Judge { whose: Whose::Of(alias, false), sources: &sources, literals, alternative: false };
         conditions.iter().any(|condition| judge.excludes(condition))
     });
     QueryShape { exposes, outer: sources.is_empty(), bounds, ..QueryShape::default() }
@@ -292,7 +297,8 @@ pub(super) fn narrow<'a>(
             if sources[index].narrowed == Narrowed::Filtered {
                 continue;
             }
-            let mut judge = Judge { whose: Whose::Of(sources[index].alias, alone), sources, literals };
+            let mut judge =
+                Judge { whose: Whose::Of(sources[index].alias, alone), sources, literals, alternative: false };
             if conditions.iter().any(|condition| judge.excludes(condition)) {
                 sources[index].narrowed = Narrowed::Filtered;
                 changes = true;
@@ -313,7 +319,7 @@ pub(super) fn narrow<'a>(
         return;
     }
     // Whosever the column is, its relation is narrowed, and with it all that are compared with each other.
-    let mut judge = Judge { whose: Whose::Unqualified, sources, literals };
+    let mut judge = Judge { whose: Whose::Unqualified, sources, literals, alternative: false };
     let someone = conditions.iter().any(|condition| judge.excludes(condition));
     if someone && are_connected(sources, links, conditions) {
         sources.iter_mut().for_each(|source| source.narrowed = Narrowed::Filtered);

@@ -90,7 +90,8 @@ impl<'a> Parser<'a> {
         while self.cursor.eat_any(&[Keyword::Union, Keyword::Intersect, Keyword::Except]).is_some() {
             self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
             let other = self.query_operand()?.shape;
-            shape.bounds.retain(|alias| other.bounds.contains(alias));
+            // Two queries may have a row for all together, as two alternatives may.
+            shape.bounds.clear();
             shape = QueryShape {
                 exposes: shape.exposes.and(&other.exposes),
                 outer: shape.outer || other.outer,
