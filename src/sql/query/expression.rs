@@ -104,8 +104,8 @@ impl<'a> Parser<'a> {
             left = match infix {
                 Infix::Cast => {
                     self.cursor.advance();
-                    self.type_name()?;
-                    left
+                    let to = self.type_name()?;
+                    left.cast(to.as_deref())
                 }
                 Infix::Symbol { symbol, strength } => self.symbol_infix(left, symbol, strength, form)?,
                 Infix::Word { keyword: Keyword::And, .. } => self.chain(left, Keyword::And, strength::NOT, form)?,
@@ -183,22 +183,27 @@ impl<'a> Parser<'a> {
 
     /// `= ANY (...)`, `LIKE ALL (...)`.
     fn quantified(&mut self, left: Shape<'a>, kind: Option<TestKind>, quantifier: Keyword) -> Parsed<Shape<'a>> {
+        // A query in further parentheses, cast, is one array of unknown length.
+        let array = self.cursor.keyword_at(1) == Some(Keyword::Array);
         let right = match self.parentheses()? {
             Parentheses::Query(query) => Shape::Query(query),
+            Parentheses::Value(Shape::Query(_)) if !array => Shape::Opaque,
             Parentheses::Value(value) => value,
         };
-        let condition = match (kind, quantifier) {
-            (None, _) | (Some(TestKind::Unlike), Keyword::Any | Keyword::Some) => Condition::Opaque,
-            (Some(TestKind::Equal), Keyword::All) => Condition::Opaque,
-            // ALL holds for every row where the query has none, and so does the negation of ANY.
-            (Some(kind), _) if kind != TestKind::Equal && matches!(right, Shape::Query(_)) => Condition::Opaque,
-            (Some(kind), _) => {
-                // A constant here is an array: what is in it is not looked at.
-                let right = if right.is_constant() { Shape::Constant(Constant::External) } else { right };
-                Condition::compare(left, kind, right)
-            }
+        // ALL holds for every row where there is nothing to compare with.
+        let Some(kind) = kind.filter(|_| quantifier != Keyword::All) else {
+            return Ok(Shape::Condition(Condition::Opaque));
         };
-        Ok(Shape::Condition(condition))
+        Ok(Shape::Condition(match right {
+            Shape::Query(query) if kind == TestKind::Equal => Condition::compare(left, kind, Shape::Query(query)),
+            Shape::Array(items) => Condition::any_of(&left, kind, Some(items)),
+            // What is in another array is not looked at.
+            Shape::Constant(Constant::Parameter | Constant::External) => {
+                Condition::any_of(&left, kind, Some(vec![Constant::External]))
+            }
+            Shape::Constant(_) => Condition::any_of(&left, kind, Some(vec![Constant::Computed])),
+            _ => Condition::Opaque,
+        }))
     }
 
     fn word_infix(&mut self, left: Shape<'a>, keyword: Keyword, form: Form) -> Parsed<Shape<'a>> {
@@ -360,12 +365,13 @@ impl<'a> Parser<'a> {
         self.cursor.advance();
         self.found.system_call("timezone");
         if self.cursor.eat(Keyword::Local) {
-            return Ok(derived(&[left]));
+            return Ok(derived(std::slice::from_ref(&left)).or_clock(&[left]));
         }
         self.cursor.expect(Keyword::Time)?;
         self.cursor.expect(Keyword::Zone)?;
         let zone = self.right_side(strength::AT + 1, Form::Full)?;
-        Ok(derived(&[left, zone]))
+        let arguments = [left, zone];
+        Ok(derived(&arguments).or_clock(&arguments))
     }
 
     /// `OPERATOR(schema.symbol)`; returns the symbol.
@@ -402,7 +408,7 @@ impl<'a> Parser<'a> {
                 Ok(match symbol {
                     "-" => inner.negative(),
                     "+" => inner,
-                    _ => Shape::computed(&[inner], Constant::Computed),
+                    _ => Shape::computed(&[inner]),
                 })
             }
             Some(TokenKind::Word) if self.cursor.at(Keyword::Not) && form == Form::Full => self.negation(),
@@ -440,11 +446,11 @@ impl<'a> Parser<'a> {
                     self.found.system_type("bpchar");
                 }
                 self.cursor.advance();
-                Ok(Shape::Constant(Constant::External))
+                Ok(Shape::Constant(Constant::Computed))
             }
             Some(TokenKind::Parameter) => {
                 self.cursor.advance();
-                self.indirection(Shape::Constant(Constant::External))
+                self.indirection(Shape::Constant(Constant::Parameter))
             }
             Some(TokenKind::OpenParen) => match self.parentheses()? {
                 Parentheses::Query(query) => self.indirection(Shape::Query(query)),
@@ -554,7 +560,7 @@ impl<'a> Parser<'a> {
                 shape = Shape::Opaque;
             } else if self.cursor.at_kind(TokenKind::OpenBracket) {
                 self.subscript()?;
-                shape = if shape.is_constant() { Shape::Constant(Constant::External) } else { Shape::Opaque };
+                shape = Shape::computed(&[shape]);
             } else {
                 return Ok(shape);
             }
@@ -653,7 +659,7 @@ impl<'a> Parser<'a> {
     fn array_items(&mut self) -> Parsed<Shape<'a>> {
         self.nested(|parser| {
             parser.cursor.expect_kind(TokenKind::OpenBracket, "a bracket is expected")?;
-            let mut constant = true;
+            let mut shapes = Vec::new();
             if !parser.cursor.at_kind(TokenKind::CloseBracket) {
                 parser.list(|parser| {
                     let item = if parser.cursor.at_kind(TokenKind::OpenBracket) {
@@ -661,12 +667,12 @@ impl<'a> Parser<'a> {
                     } else {
                         parser.expression()?
                     };
-                    constant &= item.is_constant();
+                    remember(&mut shapes, item);
                     Ok(())
                 })?;
             }
             parser.cursor.expect_kind(TokenKind::CloseBracket, "a closing bracket is expected")?;
-            Ok(if constant { Shape::Constant(Constant::External) } else { Shape::Opaque })
+            Ok(array_of(shapes))
         })
     }
 
@@ -707,17 +713,34 @@ fn operation<'a>(left: Shape<'a>, symbol: &str, right: Shape<'a>) -> Shape<'a> {
         return Shape::Condition(Condition::compare(left, kind, right));
     }
     match (symbol, &left) {
-        ("->" | "->>" | "#>" | "#>>", Shape::Column(column) | Shape::Derived(column)) if right.is_constant() => {
+        ("->" | "->>" | "#>" | "#>>", Shape::Column(column) | Shape::Cast(column) | Shape::Derived(column))
+            if right.is_constant() =>
+        {
             Shape::Derived(*column)
         }
-        _ => Shape::computed(&[left, right], Constant::Computed),
+        _ => Shape::sum(left, symbol, right),
     }
+}
+
+/// `ARRAY[...]`, flat as far as constants go.
+fn array_of(shapes: Vec<Shape<'_>>) -> Shape<'_> {
+    let mut items = Vec::new();
+    for shape in shapes {
+        match shape {
+            Shape::Constant(constant) => items.push(constant),
+            Shape::Array(inner) => items.extend(inner),
+            _ => return Shape::Opaque,
+        }
+    }
+    Shape::Array(items)
 }
 
 fn null_test<'a>(left: &Shape<'a>, kind: TestKind) -> Shape<'a> {
     use super::shape::{Against, Test};
     Shape::Condition(match left {
-        Shape::Column(column) => Condition::Test(Test { column: *column, pure: true, kind, against: Against::Nothing }),
+        Shape::Column(column) | Shape::Cast(column) => {
+            Condition::Test(Test { column: *column, pure: true, kind, against: Against::Nothing })
+        }
         _ => Condition::Opaque,
     })
 }
@@ -732,7 +755,7 @@ pub(super) fn remember<'a>(list: &mut Vec<Shape<'a>>, item: Shape<'a>) {
     if let Some(last) = list.last_mut() {
         let plain =
             |shape: &Shape<'a>| matches!(shape, Shape::Constant(constant) if !matches!(constant, Constant::Word(_)));
-        *last = if plain(last) && plain(&item) { Shape::Constant(Constant::External) } else { Shape::Opaque };
+        *last = if plain(last) && plain(&item) { Shape::Constant(Constant::Computed) } else { Shape::Opaque };
     }
 }
 

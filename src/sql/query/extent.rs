@@ -1,15 +1,13 @@
 //! Whether a condition can leave rows out: the difference between `UPDATE ... WHERE id = 1` and
 //! `UPDATE ... WHERE id = id`.
 
+use super::bounds;
 use super::shape::{Against, Column, Condition, Constant, Exposed, QueryShape, Relation, Shape, Test, TestKind};
 use crate::sql::keyword::Keyword;
 
 /// Columns that every row has and that tell nothing about it. `ctid` tells a row apart where it is equal to one; above,
 /// below and other than one there are all of them.
 const SYSTEM_COLUMNS: [&str; 5] = ["tableoid", "xmin", "xmax", "cmin", "cmax"];
-
-/// Numbers from here on are above whatever a column holds that somebody counts with.
-const LARGE: f64 = 2_147_483_647.0;
 
 /// Each source is held against each other one; with more than these, no condition counts.
 pub(super) const MAX_SOURCES: usize = 16;
@@ -97,6 +95,8 @@ impl<'a> Judge<'_, 'a> {
     fn judge(&mut self, condition: &Condition<'a>, negated: bool) -> bool {
         match condition {
             Condition::Opaque => false,
+            // NOT IN, ALL: such a list leaves out its few values at most, and none where it is empty.
+            Condition::Test(Test { against: Against::OneOf(_), .. }) if negated => false,
             Condition::Test(test) if negated => self.test(&Test { kind: test.kind.negated(), ..test.clone() }),
             Condition::Test(test) => self.test(test),
             Condition::Not(inner) => self.judge(inner, !negated),
@@ -124,9 +124,15 @@ impl<'a> Judge<'_, 'a> {
             Against::Nothing => test.pure && test.kind != TestKind::NotNull,
             Against::Opaque => false,
             Against::Constant(constant) => {
-                (test.pure || matches!(test.kind, TestKind::Equal | TestKind::Like | TestKind::Regex))
-                    && self.narrows(test.kind, *constant)
+                let derived = [TestKind::Equal, TestKind::Like, TestKind::Regex, TestKind::Contains];
+                (test.pure || derived.contains(&test.kind)) && self.narrows(test.kind, *constant)
             }
+            Against::OneOf(items) => self.one_of_narrows(test, items),
+            Against::Array(items) => match test.kind {
+                TestKind::Equal => test.pure,
+                TestKind::Contains => test.pure && !items.is_empty() && !items.contains(&Constant::Computed),
+                _ => false,
+            },
             // One row of few may be below, or above, all that there are.
             Against::Column(other) => test.kind == TestKind::Equal && test.pure && self.is_narrowed(*other),
             Against::Query(query) => !self.alternative && self.query_narrows(test.kind, query),
@@ -169,41 +175,59 @@ impl<'a> Judge<'_, 'a> {
         source.is_some_and(|source| source.narrowed != Narrowed::No)
     }
 
+    /// Whether comparing a column with any of some values leaves rows out: each must.
+    fn one_of_narrows(&mut self, test: &Test<'a>, items: &[Constant]) -> bool {
+        let is_truth = |item: &&Constant| matches!(item, Constant::Word(Keyword::True | Keyword::False));
+        match test.kind {
+            TestKind::Equal => items.iter().filter(is_truth).count() < 2,
+            TestKind::Like | TestKind::Regex => items.iter().all(|item| self.narrows(test.kind, *item)),
+            TestKind::Below | TestKind::Above => {
+                test.pure && !items.is_empty() && items.iter().all(|item| self.narrows(test.kind, *item))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether comparing a column with a constant leaves rows out. `id > 0` and `name LIKE '%'` do not.
     fn narrows(&mut self, kind: TestKind, constant: Constant) -> bool {
         match constant {
-            Constant::External => true,
-            Constant::Computed => matches!(kind, TestKind::Equal),
+            Constant::External | Constant::Parameter => kind != TestKind::NotContains,
+            Constant::Computed => kind == TestKind::Equal,
+            // What happened before now is all there is.
+            Constant::Clock => matches!(kind, TestKind::Equal | TestKind::Above),
+            Constant::Past { token } => match kind {
+                TestKind::Equal | TestKind::Above => true,
+                TestKind::Below => bounds::is_earlier(self.literals.text(token)),
+                _ => false,
+            },
             Constant::Word(word) => {
                 word != Keyword::Null && matches!(kind, TestKind::Equal | TestKind::Unlike)
                     || (word == Keyword::Null && kind == TestKind::Equal)
             }
-            Constant::Literal { token, negative } => match kind {
-                TestKind::Equal => true,
-                TestKind::Above => !self.is_low(token, negative, 1.0),
-                TestKind::Unlike => !self.is_low(token, negative, 0.0),
-                TestKind::Below => !self.is_high(token, negative),
-                TestKind::Like => self.literals.text(token).chars().any(|c| c != '%' && c != '_'),
-                TestKind::Regex => regex_narrows(self.literals.text(token)),
-                TestKind::NotLike | TestKind::NotRegex => !self.literals.text(token).is_empty(),
-                TestKind::Null | TestKind::NotNull | TestKind::True | TestKind::False => false,
-            },
+            Constant::Literal { token, negative } => self.literal_narrows(kind, token, negative),
         }
     }
 
-    /// A bound that keys and names are above anyway.
-    fn is_low(&mut self, token: usize, negative: bool, least: f64) -> bool {
-        let text = self.literals.text(token).trim();
-        text.is_empty()
-            || text.eq_ignore_ascii_case("-infinity")
-            || (negative && text.eq_ignore_ascii_case("infinity"))
-            || text.parse::<f64>().is_ok_and(|number| if negative { number >= 0.0 } else { number <= least })
-    }
-
-    /// A bound that keys and times are below anyway.
-    fn is_high(&mut self, token: usize, negative: bool) -> bool {
-        let text = self.literals.text(token).trim();
-        !negative && (text.eq_ignore_ascii_case("infinity") || text.parse::<f64>().is_ok_and(|number| number >= LARGE))
+    fn literal_narrows(&mut self, kind: TestKind, token: usize, negative: bool) -> bool {
+        if kind == TestKind::Equal {
+            return true;
+        }
+        let text = self.literals.text(token);
+        match kind {
+            TestKind::Above => !bounds::is_low(text, negative, 1.0),
+            TestKind::Unlike => !bounds::is_low(text, negative, 0.0),
+            TestKind::Below => !bounds::is_high(text, negative),
+            TestKind::Like => text.chars().any(|c| c != '%' && c != '_'),
+            TestKind::Regex => regex_narrows(text),
+            TestKind::NotLike | TestKind::NotRegex => !text.is_empty(),
+            TestKind::Contains => bounds::is_some(text),
+            TestKind::Equal
+            | TestKind::NotContains
+            | TestKind::Null
+            | TestKind::NotNull
+            | TestKind::True
+            | TestKind::False => false,
+        }
     }
 }
 
@@ -354,12 +378,16 @@ fn are_connected(sources: &[Source<'_>], links: &[Link], conditions: &[&Conditio
 /// `COALESCE(c, 0)`: still one value a value of the column.
 pub(super) fn derived<'a>(arguments: &[Shape<'a>]) -> Shape<'a> {
     match arguments {
-        [Shape::Column(column) | Shape::Derived(column), rest @ ..] if rest.iter().all(Shape::is_constant) => {
+        [Shape::Column(column) | Shape::Cast(column) | Shape::Derived(column), rest @ ..]
+            if rest.iter().all(Shape::is_constant) =>
+        {
             Shape::Derived(*column)
         }
-        [first @ .., Shape::Column(column) | Shape::Derived(column)] if first.iter().all(Shape::is_constant) => {
+        [first @ .., Shape::Column(column) | Shape::Cast(column) | Shape::Derived(column)]
+            if first.iter().all(Shape::is_constant) =>
+        {
             Shape::Derived(*column)
         }
-        _ => Shape::computed(arguments, Constant::External),
+        _ => Shape::computed(arguments),
     }
 }

@@ -11,8 +11,10 @@ use crate::sql::keyword::Keyword;
 use crate::sql::token::TokenKind;
 
 /// Functions of one column whose values tell its rows apart nearly as well as the column does.
-const KEEPS_ROWS_APART: [&str; 12] =
-    ["btrim", "date", "date_part", "date_trunc", "encode", "left", "lower", "ltrim", "md5", "rtrim", "substr", "upper"];
+const KEEPS_ROWS_APART: [&str; 9] = ["btrim", "encode", "left", "lower", "ltrim", "md5", "rtrim", "substr", "upper"];
+
+/// Functions that say what time it is.
+const CLOCKS: [&str; 4] = ["clock_timestamp", "now", "statement_timestamp", "transaction_timestamp"];
 
 impl<'a> Parser<'a> {
     /// `name(...)`, behind the name.
@@ -21,12 +23,14 @@ impl<'a> Parser<'a> {
         if self.cursor.at_kind(TokenKind::String) {
             // `varbit(3) '101'`: a constant of a type with a modifier.
             self.cursor.advance();
-            return Ok(Shape::Constant(Constant::External));
+            return Ok(Shape::Constant(Constant::Computed));
         }
         self.window_and_filter()?;
         Ok(match parts {
+            [.., "date" | "date_part" | "date_trunc"] => derived(&arguments).or_clock(&arguments),
             [.., name] if KEEPS_ROWS_APART.contains(name) => derived(&arguments),
-            _ => Shape::computed(&arguments, Constant::External),
+            [.., name] if CLOCKS.contains(name) => Shape::Constant(Constant::Clock),
+            _ => Shape::computed(&arguments),
         })
     }
 
@@ -82,7 +86,7 @@ impl<'a> Parser<'a> {
         }
         self.cursor.close()?;
         if shapes.is_empty() {
-            shapes.push(Shape::Constant(Constant::External));
+            shapes.push(Shape::Constant(Constant::Computed));
         }
         Ok(shapes)
     }
@@ -211,9 +215,13 @@ impl<'a> Parser<'a> {
 
     /// `CURRENT_DATE`, `USER` and their like, which take no parentheses.
     fn session_value(&mut self, keyword: Keyword) -> Parsed<Option<Shape<'a>>> {
+        let mut value = Constant::Computed;
         match keyword {
-            Keyword::CurrentDate
-            | Keyword::CurrentRole
+            Keyword::CurrentDate => {
+                value = Constant::Clock;
+                self.cursor.advance();
+            }
+            Keyword::CurrentRole
             | Keyword::CurrentUser
             | Keyword::SessionUser
             | Keyword::User
@@ -225,6 +233,7 @@ impl<'a> Parser<'a> {
             }
             Keyword::CurrentSchema if self.cursor.kind_at(1) != Some(TokenKind::OpenParen) => self.cursor.advance(),
             Keyword::CurrentTime | Keyword::CurrentTimestamp | Keyword::Localtime | Keyword::Localtimestamp => {
+                value = Constant::Clock;
                 self.cursor.advance();
                 if self.cursor.at_kind(TokenKind::OpenParen) {
                     self.type_modifier()?;
@@ -232,7 +241,7 @@ impl<'a> Parser<'a> {
             }
             _ => return Ok(None),
         }
-        Ok(Some(Shape::Constant(Constant::External)))
+        Ok(Some(Shape::Constant(value)))
     }
 
     fn cast(&mut self, keyword: Keyword) -> Parsed<Shape<'a>> {
@@ -241,8 +250,8 @@ impl<'a> Parser<'a> {
             let inner = parser.expression()?;
             parser.cursor.expect(Keyword::As)?;
             if keyword == Keyword::Cast {
-                parser.type_name()?;
-                return Ok(inner);
+                let to = parser.type_name()?;
+                return Ok(inner.cast(to.as_deref()));
             }
             // TREAT(x AS t) calls the function named like the type.
             let name = parser.type_name()?;
@@ -261,9 +270,11 @@ impl<'a> Parser<'a> {
             self.found.operator("=");
         }
         Ok(match keyword {
+            // Every row may lack what is looked up in a value, and then be the same.
+            Keyword::Coalesce if matches!(arguments.first(), Some(Shape::Derived(_))) => Shape::Opaque,
             Keyword::Coalesce => derived(&arguments),
             Keyword::Grouping => Shape::Opaque,
-            _ => Shape::computed(&arguments, Constant::Computed),
+            _ => Shape::computed(&arguments),
         })
     }
 
@@ -278,7 +289,7 @@ impl<'a> Parser<'a> {
             }
             parser.cursor.expect(Keyword::From)?;
             let from = parser.expression()?;
-            Ok(derived(&[from]))
+            Ok(derived(std::slice::from_ref(&from)).or_clock(&[from]))
         })
     }
 

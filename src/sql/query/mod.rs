@@ -9,6 +9,7 @@
 //! Chains of operators are loops, not recursion. Recursion follows the nesting of the text alone, and stops at
 //! [`MAX_DEPTH`].
 
+mod bounds;
 mod dml;
 mod expression;
 mod extent;

@@ -349,7 +349,7 @@ impl<'a> Parser<'a> {
 
     fn is_small_limit(&mut self, limit: &Shape<'a>) -> bool {
         match limit {
-            Shape::Constant(Constant::External) => true,
+            Shape::Constant(Constant::Parameter) => true,
             Shape::Constant(Constant::Literal { token, .. }) => {
                 self.found.depends_on_literals = true;
                 self.cursor.text_of(*token).parse::<u64>().is_ok_and(|rows| rows <= LARGE_LIMIT)

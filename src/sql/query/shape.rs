@@ -105,9 +105,18 @@ pub(in crate::sql) enum Constant {
     },
     /// `true`, `false`, `null`.
     Word(Keyword),
-    /// Computed from literals alone.
+    /// Computed, by an operator or a function, from what is written: it may be any value.
     Computed,
-    /// A parameter, the clock, a function of constants: known only when it runs.
+    /// The clock, or what is later than that.
+    Clock,
+    /// The clock less a literal.
+    Past {
+        /// The token of the literal.
+        token: usize,
+    },
+    /// A parameter as it is given.
+    Parameter,
+    /// Computed from a parameter: known only when it runs.
     External,
 }
 
@@ -118,8 +127,12 @@ pub(in crate::sql) enum Shape<'a> {
     Column(Column<'a>),
     /// A value of one column that differs from row to row as the column does: `lower(c)`, `c ->> 'k'`.
     Derived(Column<'a>),
+    /// A column cast to another type: compared like the column, but no truth value of it.
+    Cast(Column<'a>),
     /// The same for every row.
     Constant(Constant),
+    /// `ARRAY[a, b]` of constants, with those of the arrays in it.
+    Array(Vec<Constant>),
     /// `(a, b)`, `ROW(a, b)`.
     Row(Vec<Shape<'a>>),
     /// `(SELECT ...)`.
@@ -175,7 +188,7 @@ pub(in crate::sql) struct Test<'a> {
 /// How a column is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sql) enum TestKind {
-    /// `=`, `IN`, and operators that hold for few values (`@@`, `&&`).
+    /// `=`, `IN`.
     Equal,
     /// `<>`, `NOT IN`.
     Unlike,
@@ -191,6 +204,10 @@ pub(in crate::sql) enum TestKind {
     Regex,
     /// Not that.
     NotRegex,
+    /// `@>`, `&&`, `^@` and others whose other side says how many values they hold for.
+    Contains,
+    /// Not that.
+    NotContains,
     /// `IS NULL`.
     Null,
     /// `IS NOT NULL`.
@@ -208,6 +225,10 @@ pub(in crate::sql) enum Against<'a> {
     Nothing,
     /// A value that is the same for every row.
     Constant(Constant),
+    /// One of these values, as `IN` and `ANY` ask; one that stands for an array is `Computed`, or external.
+    OneOf(Vec<Constant>),
+    /// All of these, in an array.
+    Array(Vec<Constant>),
     /// Another column.
     Column(Column<'a>),
     /// The rows of a query.
@@ -227,6 +248,8 @@ impl TestKind {
             Self::NotLike => Self::Like,
             Self::Regex => Self::NotRegex,
             Self::NotRegex => Self::Regex,
+            Self::Contains => Self::NotContains,
+            Self::NotContains => Self::Contains,
             Self::Null => Self::NotNull,
             Self::NotNull => Self::Null,
             Self::True => Self::False,
@@ -236,7 +259,7 @@ impl TestKind {
 
     /// Whether it can be read from the other side.
     const fn has_mirror(self) -> bool {
-        matches!(self, Self::Equal | Self::Unlike | Self::Below | Self::Above)
+        matches!(self, Self::Equal | Self::Unlike | Self::Below | Self::Above | Self::Contains)
     }
 
     /// The same comparison read from the other side.
@@ -251,7 +274,8 @@ impl TestKind {
     /// The kind of an operator; `None` where nothing is known of it.
     pub(in crate::sql) fn of_operator(symbol: &str) -> Option<Self> {
         Some(match symbol {
-            "=" | "@@" | "@@@" | "&&" | "<@" | "@>" | "?" | "?|" | "?&" | "^@" | "~=" => Self::Equal,
+            "=" | "~=" => Self::Equal,
+            "@@" | "@@@" | "&&" | "<@" | "@>" | "?" | "?|" | "?&" | "^@" => Self::Contains,
             "<>" => Self::Unlike,
             "<" | "<=" => Self::Below,
             ">" | ">=" => Self::Above,
@@ -272,25 +296,75 @@ impl<'a> Shape<'a> {
             Shape::Column(column) => {
                 Condition::Test(Test { column, pure: true, kind: TestKind::True, against: Against::Nothing })
             }
-            Shape::Derived(_) | Shape::Constant(_) | Shape::Row(_) | Shape::Query(_) | Shape::Opaque => {
-                Condition::Opaque
-            }
+            Shape::Derived(_)
+            | Shape::Cast(_)
+            | Shape::Constant(_)
+            | Shape::Array(_)
+            | Shape::Row(_)
+            | Shape::Query(_)
+            | Shape::Opaque => Condition::Opaque,
         }
     }
 
     /// Whether it is the same for every row.
     pub(in crate::sql) const fn is_constant(&self) -> bool {
-        matches!(self, Shape::Constant(_))
+        matches!(self, Shape::Constant(_) | Shape::Array(_))
+    }
+
+    /// Whether a parameter takes part.
+    fn is_external(&self) -> bool {
+        let external = |constant: &Constant| matches!(constant, Constant::External | Constant::Parameter);
+        match self {
+            Shape::Constant(constant) => external(constant),
+            Shape::Array(items) => items.iter().any(external),
+            _ => false,
+        }
     }
 
     /// What a value of this and of others is, if no column takes part.
-    pub(in crate::sql) fn computed(parts: &[Shape<'a>], of_literals: Constant) -> Self {
+    pub(in crate::sql) fn computed(parts: &[Shape<'a>]) -> Self {
         if !parts.iter().all(Shape::is_constant) {
             Shape::Opaque
-        } else if parts.iter().any(|part| matches!(part, Shape::Constant(Constant::External))) {
+        } else if parts.iter().any(Shape::is_external) {
             Shape::Constant(Constant::External)
         } else {
-            Shape::Constant(of_literals)
+            Shape::Constant(Constant::Computed)
+        }
+    }
+
+    /// What a function of times is, which leaves the clock what it is: `date_trunc('day', now())`.
+    pub(in crate::sql) fn or_clock(self, arguments: &[Shape<'a>]) -> Self {
+        let clock = arguments.iter().find_map(|argument| match argument {
+            Shape::Constant(clock @ (Constant::Clock | Constant::Past { .. })) => Some(*clock),
+            _ => None,
+        });
+        match (self, clock) {
+            (Shape::Constant(Constant::Computed), Some(clock)) => Shape::Constant(clock),
+            (other, _) => other,
+        }
+    }
+
+    /// `left + right`, `left - right`: what is earlier than the clock tells rows apart that are older.
+    pub(in crate::sql) fn sum(left: Self, symbol: &str, right: Self) -> Self {
+        let is_clock = |shape: &Self| matches!(shape, Shape::Constant(Constant::Clock | Constant::Past { .. }));
+        match (&left, symbol, &right) {
+            (_, "-", Shape::Constant(Constant::Literal { token, negative: false })) if is_clock(&left) => {
+                Shape::Constant(Constant::Past { token: *token })
+            }
+            (_, "+" | "-", Shape::Constant(Constant::Literal { .. } | Constant::Computed)) if is_clock(&left) => {
+                Shape::Constant(Constant::Clock)
+            }
+            (Shape::Constant(_), "+", _) if is_clock(&right) => Shape::Constant(Constant::Clock),
+            _ => Self::computed(&[left, right]),
+        }
+    }
+
+    /// `x::type`.
+    pub(in crate::sql) fn cast(self, to: Option<&str>) -> Self {
+        match self {
+            Shape::Column(_) | Shape::Cast(_) if to == Some("bool") => Shape::Opaque,
+            Shape::Column(column) => Shape::Cast(column),
+            other => other,
         }
     }
 
@@ -308,8 +382,7 @@ impl<'a> Shape<'a> {
             Shape::Constant(Constant::Literal { token, negative }) => {
                 Shape::Constant(Constant::Literal { token, negative: !negative })
             }
-            Shape::Constant(constant) => Shape::Constant(constant),
-            _ => Shape::Opaque,
+            other => Self::computed(&[other]),
         }
     }
 
@@ -317,7 +390,8 @@ impl<'a> Shape<'a> {
     fn into_against(self) -> Against<'a> {
         match self {
             Shape::Constant(constant) => Against::Constant(constant),
-            Shape::Column(column) => Against::Column(column),
+            Shape::Array(items) => Against::Array(items),
+            Shape::Column(column) | Shape::Cast(column) => Against::Column(column),
             Shape::Query(query) => Against::Query(query),
             Shape::Derived(_) | Shape::Row(_) | Shape::Condition(_) | Shape::Opaque => Against::Opaque,
         }
@@ -325,7 +399,7 @@ impl<'a> Shape<'a> {
 
     fn subject(&self) -> Option<(Column<'a>, bool)> {
         match self {
-            Shape::Column(column) => Some((*column, true)),
+            Shape::Column(column) | Shape::Cast(column) => Some((*column, true)),
             Shape::Derived(column) => Some((*column, false)),
             _ => None,
         }
@@ -356,39 +430,60 @@ impl<'a> Condition<'a> {
         }
     }
 
+    /// `left kind ANY (items)`; `None` for what is no constant.
+    pub(in crate::sql) fn any_of(left: &Shape<'a>, kind: TestKind, items: Option<Vec<Constant>>) -> Self {
+        match (left.subject(), items) {
+            (Some((column, pure)), Some(items)) => {
+                Self::Test(Test { column, pure, kind, against: Against::OneOf(items) })
+            }
+            _ => Self::Opaque,
+        }
+    }
+
     /// `left IN (list)`.
     pub(in crate::sql) fn one_of(left: Shape<'a>, list: &[Shape<'a>]) -> Self {
-        match list {
-            [only] => Self::compare(left, TestKind::Equal, only.clone()),
-            _ => {
-                let truths = list.iter().filter(|item| matches!(item, Shape::Constant(Constant::Word(_)))).count();
-                match left {
-                    Shape::Row(left) => Self::one_of_rows(left, list),
-                    left if truths < 2 && list.iter().all(Shape::is_constant) => {
-                        Self::compare(left, TestKind::Equal, Shape::Constant(Constant::External))
-                    }
-                    _ => Self::Opaque,
-                }
-            }
+        match (left, list) {
+            (left, [only @ Shape::Query(_)]) => Self::compare(left, TestKind::Equal, only.clone()),
+            (Shape::Row(left), [only @ Shape::Row(_)]) => Self::one_of_rows(left, std::slice::from_ref(only)),
+            (Shape::Row(left), list) => Self::one_of_rows(left, list),
+            (left, list) => Self::any_of(&left, TestKind::Equal, constants(list.iter())),
         }
     }
 
     /// `(a, b) IN ((1, 2), (3, 4))`: column by column.
     fn one_of_rows(left: Vec<Shape<'a>>, list: &[Shape<'a>]) -> Self {
-        let columns_are_constant = |index: usize| {
-            list.iter().all(|row| matches!(row, Shape::Row(items) if items.get(index).is_some_and(Shape::is_constant)))
+        let of_column = |index: usize| {
+            let items: Option<Vec<_>> = list
+                .iter()
+                .map(|row| match row {
+                    Shape::Row(items) => items.get(index),
+                    _ => None,
+                })
+                .collect();
+            constants(items?.into_iter())
         };
-        let tests = left.into_iter().enumerate().filter(|(index, _)| columns_are_constant(*index));
-        let external = || Shape::Constant(Constant::External);
-        Self::All(tests.map(|(_, one)| Self::compare(one, TestKind::Equal, external())).collect())
+        let tests = left.iter().enumerate();
+        Self::All(tests.map(|(index, one)| Self::any_of(one, TestKind::Equal, of_column(index))).collect())
     }
 
     /// `NOT condition`.
     pub(in crate::sql) fn negated(self) -> Self {
         match self {
             Self::Not(inner) => *inner,
-            Self::Test(test) => Self::Test(Test { kind: test.kind.negated(), ..test }),
+            Self::Test(test) if !matches!(test.against, Against::OneOf(_)) => {
+                Self::Test(Test { kind: test.kind.negated(), ..test })
+            }
             other => Self::Not(Box::new(other)),
         }
     }
+}
+
+/// The values of a list, if they are all the same for every row.
+fn constants<'s, 'a: 's>(list: impl Iterator<Item = &'s Shape<'a>>) -> Option<Vec<Constant>> {
+    list.map(|item| match item {
+        Shape::Constant(constant) => Some(*constant),
+        Shape::Array(_) => Some(Constant::Computed),
+        _ => None,
+    })
+    .collect()
 }
