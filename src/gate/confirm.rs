@@ -10,7 +10,7 @@ use crate::text::Untrusted;
 pub enum Confirmation {
     /// A plain yes: the risk is low, and how far it reaches is known.
     Yes,
-    /// The name of what the statement changes.
+    /// The name of what the statement does its worst to.
     Name {
         /// Its schema, which may be typed as well.
         schema: Option<String>,
@@ -26,20 +26,13 @@ impl HoldView {
         if self.risk < Level::High && !self.reach_is_unknown() {
             return Confirmation::Yes;
         }
-        let touched = self.radius.iter().flat_map(|radius| &radius.relations);
-        let touched = touched
-            .filter(|relation| !matches!(relation.action.as_str(), "read" | "lock"))
-            .map(|relation| (relation.schema.as_deref(), relation.name.as_str()));
-        let named = self
-            .actions
-            .iter()
-            .filter(|action| changes(action.action))
-            .map(|action| (action.schema.as_deref(), action.name.as_str()));
         let shown = |text: &str| Untrusted::line(text).to_string();
-        touched.chain(named).find(|(_, name)| !name.trim().is_empty()).map_or_else(
-            || Confirmation::Name { schema: None, name: self.id.to_string() },
-            |(schema, name)| Confirmation::Name { schema: schema.map(shown), name: shown(name) },
-        )
+        match self.stakes().into_iter().next() {
+            Some(worst) if !worst.name.trim().is_empty() => {
+                Confirmation::Name { schema: worst.schema.as_deref().map(shown), name: shown(&worst.name) }
+            }
+            _ => Confirmation::Name { schema: None, name: self.id.to_string() },
+        }
     }
 
     /// Whether it changes something, and nobody knows how much: an unknown number is no small one.
@@ -72,6 +65,7 @@ impl Confirmation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::view::ActionView;
     use crate::gate::view::sample::hold;
 
     /// A hold of low risk, whose radius is known.
@@ -121,6 +115,19 @@ mod tests {
         nameless.actions[0].name = String::new();
         assert!(nameless.confirmation().accepts("h-7k2m"));
         assert!(!nameless.confirmation().accepts(""));
+    }
+
+    #[test]
+    fn of_several_the_worst_has_to_be_named() {
+        let mut several = hold();
+        several.radius = None;
+        several.actions.push(ActionView {
+            action: Action::Drop,
+            name: "customers".to_owned(),
+            ..hold().actions.remove(0)
+        });
+        assert!(several.confirmation().accepts("customers") && several.confirmation().accepts("public.customers"));
+        assert!(!several.confirmation().accepts("orders"));
     }
 
     #[test]

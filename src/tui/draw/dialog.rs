@@ -4,7 +4,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::Picture;
+use crate::blast::Rows;
 use crate::blast::radius::Via;
+use crate::gate::HoldView;
 use crate::text::Untrusted;
 use crate::tui::detail::rows_words;
 use crate::tui::dialog::{Dialog, Field, Kind, Progress};
@@ -80,26 +82,7 @@ impl Picture<'_> {
         let glyph = self.state.theme().risk_glyph(hold.risk);
         document.line(Margin::Indent(0));
         document.ours(risk_role(hold.risk), &format!(" {glyph} {} ", risk_word(hold.risk))).ours(Role::Plain, " ");
-        let changed = hold.actions.iter().find(|action| action.action != crate::sql::Action::Read);
-        if let Some(action) = changed {
-            document.ours(Role::Strong, action.action.as_str()).ours(Role::Plain, " ");
-            if let Some(schema) = &action.schema {
-                document.theirs(Role::Strong, Untrusted::line(schema)).ours(Role::Strong, ".");
-            }
-            document.theirs(Role::Strong, Untrusted::line(&action.name));
-        }
-        match &hold.radius {
-            Some(radius) => {
-                document.ours(Role::Strong, &format!(": {} rows", rows_words(radius.rows)));
-                let carried = radius.relations.iter().filter(|relation| relation.via != Via::Statement).count();
-                if carried > 0 {
-                    document.ours(Role::Caution, &format!(", and {carried} more relations through it"));
-                }
-            }
-            None => {
-                document.ours(Role::Caution, ": ? rows");
-            }
-        }
+        self.worst(document, hold);
         document.line(Margin::Indent(0)).ours(Role::Label, "asked by ");
         document
             .theirs(Role::Strong, Untrusted::line(&hold.identity))
@@ -110,6 +93,39 @@ impl Picture<'_> {
                 .line(Margin::Indent(0))
                 .ours(Role::Label, "scope    ")
                 .ours(Role::Plain, "this statement with these values, once, in its session");
+        }
+    }
+
+    /// The worst that the statement does, by name; the rest of it in numbers.
+    fn worst(&self, document: &mut Document, hold: &HoldView) {
+        let stakes = hold.stakes();
+        if let Some(worst) = stakes.first() {
+            document.ours(Role::Strong, worst.action.as_str()).ours(Role::Plain, " ");
+            if let Some(schema) = &worst.schema {
+                document.theirs(Role::Strong, Untrusted::line(schema)).ours(Role::Strong, ".");
+            }
+            document.theirs(Role::Strong, Untrusted::line(&worst.name));
+        }
+        let whole = hold.radius.as_ref().map_or(Rows::UNKNOWN, |radius| radius.rows);
+        let rows = stakes.first().map_or(whole, |worst| worst.rows);
+        let role = if rows.value.is_some() { Role::Strong } else { Role::Caution };
+        document.ours(role, &format!(": {} rows", rows_words(rows)));
+        if let [_, others @ ..] = stakes.as_slice()
+            && !others.is_empty()
+        {
+            let mut actions: Vec<&str> = Vec::new();
+            for other in others {
+                if !actions.contains(&other.action.as_str()) {
+                    actions.push(other.action.as_str());
+                }
+            }
+            document.ours(Role::Caution, &format!(", and {} more: {}", others.len(), actions.join(", ")));
+            document.ours(Role::Plain, &format!("; {} rows in all", rows_words(whole)));
+        }
+        let relations = hold.radius.iter().flat_map(|radius| &radius.relations);
+        let carried = relations.filter(|relation| relation.via != Via::Statement).count();
+        if carried > 0 {
+            document.ours(Role::Caution, &format!(", and {carried} more relations through it"));
         }
     }
 

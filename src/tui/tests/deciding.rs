@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::control::api::{ApproveBody, DenyBody, ErrorBody};
+use crate::gate::view::ActionView;
+use crate::sql::Action;
 
 #[test]
 fn a_opens_a_dialog_with_scope_row_bound_and_reason() {
@@ -46,6 +48,40 @@ fn high_risk_needs_the_tables_name_typed() {
     desk.write("s");
     desk.press(KeyCode::Tab);
     assert_eq!(decisions(&desk.key('y')), 1, "{}", desk.screen());
+}
+
+/// `with a as (delete from small ...), b as (delete from y ...) delete from customers`, and more behind it.
+fn several(more: &[Action]) -> HoldView {
+    let relations = vec![
+        relation("small", Via::Statement, Rows::planner(1)),
+        relation("y", Via::Statement, Rows::planner(1)),
+        relation("customers", Via::Statement, Rows::planner(100_000)),
+    ];
+    let hold = high("h-7k2m");
+    let action = hold.actions[0].clone();
+    let more = more.iter().map(|more| ActionView { action: *more, name: "z".to_owned(), ..action.clone() });
+    let actions = ["small", "y", "customers"].map(|name| ActionView { name: name.to_owned(), ..action.clone() });
+    HoldView {
+        actions: actions.into_iter().chain(more).collect(),
+        radius: Some(Radius { relations, ..radius(Rows::planner(100_002)) }),
+        ..hold
+    }
+}
+
+#[test]
+fn of_several_actions_the_worst_is_named_and_has_to_be_typed() {
+    let mut desk = Desk::reasoned(140, 45, several(&[]), 'a');
+    assert!(desk.sees("delete public.customers: ~ 100,000 rows, and 2 more: delete; ~"), "{}", desk.screen());
+    desk.write("small");
+    desk.press(KeyCode::Tab);
+    assert!(desk.sees("type the name first"), "{}", desk.screen());
+    let mut desk = Desk::reasoned(140, 45, several(&[]), 'a');
+    desk.write("customers");
+    desk.press(KeyCode::Tab);
+    assert!(!desk.sees("type the name first"), "{}", desk.screen());
+
+    let desk = Desk::opened(140, 45, several(&[Action::Set, Action::Drop]), 'a');
+    assert!(desk.sees("drop public.z: ? rows, and 4 more: delete, set"), "{}", desk.screen());
 }
 
 #[test]
