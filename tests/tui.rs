@@ -164,7 +164,9 @@ fn keys_deny_with_a_reason() {
     terminal.press(&["j"]);
     terminal.open_dialog("d");
     terminal.write("ask again on Monday");
-    terminal.press(&["Enter", "y"]);
+    terminal.press(&["Enter"]);
+    terminal.wait_for(" y denies ");
+    terminal.press(&["y"]);
     terminal.wait_for("the statement does not run");
     let client = Finished::of(client);
     assert!(client.stderr.contains("ask again on Monday"), "{client:?}");
@@ -203,7 +205,9 @@ fn of_two_who_race_one_decides_and_the_other_is_told() {
     second.almost_approve();
     first.open_dialog("d");
     first.write("no");
-    first.press(&["Tab", "y"]);
+    first.press(&["Tab"]);
+    first.wait_for(" y denies ");
+    first.press(&["y"]);
     second.wait_for("already decided by");
     second.press(&["y"]);
     let client = Finished::of(client);
@@ -261,6 +265,13 @@ fn pasted_keys_decide_nothing() {
     terminal.wait_for("closed: nothing was decided");
     terminal.press(&["d"]);
     terminal.wait_for("Deny h-");
+    assert_eq!(proxy.holds().len(), 1);
+    // Without brackets it is keys.
+    terminal.wait_for("y denies: say why first");
+    terminal.tmux(&["set-buffer", "--", "because\ny\nyy"]);
+    terminal.tmux(&["paste-buffer", "-t", "t"]);
+    terminal.wait_for("y denies in a moment");
+    terminal.wait_for(" y denies ");
     assert_eq!(proxy.holds().len(), 1);
     proxy.deny_next("a test");
     Finished::of(client);

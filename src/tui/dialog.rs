@@ -11,7 +11,9 @@ use crate::gate::confirm::Confirmation;
 use crate::gate::{HoldState, HoldView};
 use crate::text::untrusted::is_deceptive;
 
-/// How long after it is on the screen a dialog takes no keys.
+/// How long after it is on the screen a dialog takes no keys, and the confirming line after it got the focus. A terminal
+/// that does not say what was pasted sends it as keys: its line ends lead to that line, and what comes behind them must
+/// not confirm.
 pub(super) const ARMING: Duration = Duration::from_millis(500);
 /// The key that confirms. It opens nothing.
 pub(super) const CONFIRM: char = 'y';
@@ -121,7 +123,9 @@ pub(super) struct Dialog {
     /// What has to be typed, where a key is too little.
     pub(super) confirmation: Confirmation,
     /// Since when it is on the screen; `None`: it is not yet.
-    pub(super) shown: Option<Duration>,
+    shown: Option<Duration>,
+    /// Since when the confirming line is on the screen with the focus; `None`: it is not.
+    confirming: Option<Duration>,
 }
 
 impl Dialog {
@@ -142,12 +146,31 @@ impl Dialog {
             progress: Progress::Open,
             confirmation,
             shown: None,
+            confirming: None,
         }
+    }
+
+    /// It is on the screen, with the focus there.
+    pub(super) fn was_shown(&mut self, field: Field, now: Duration) {
+        self.shown.get_or_insert(now);
+        if field == Field::Confirm && self.field == Field::Confirm {
+            self.confirming.get_or_insert(now);
+        }
+    }
+
+    /// From when on it takes the keys that it does not take now, as far as that is known.
+    pub(super) fn arms_at(&self) -> Option<Duration> {
+        self.confirming.or(self.shown).map(|since| since + ARMING)
     }
 
     /// Whether it takes keys: it has been on the screen for long enough.
     pub(super) fn is_armed(&self, now: Duration) -> bool {
-        self.shown.is_some_and(|shown| now.saturating_sub(shown) >= ARMING)
+        is_over(self.shown, now)
+    }
+
+    /// Whether the line with the focus takes keys.
+    pub(super) fn takes_keys(&self, now: Duration) -> bool {
+        self.is_armed(now) && (self.field != Field::Confirm || is_over(self.confirming, now))
     }
 
     /// The fields in order.
@@ -192,7 +215,7 @@ impl Dialog {
             return Outcome::Close;
         }
         // What was typed before this could be read was not meant for it.
-        if !self.is_armed(now) {
+        if !self.takes_keys(now) {
             return Outcome::Stay;
         }
         match key.code {
@@ -249,7 +272,11 @@ impl Dialog {
         let fields = self.fields();
         let at = fields.iter().position(|field| *field == self.field).unwrap_or(0);
         let next = at.saturating_add_signed(by).min(fields.len() - 1);
-        self.field = fields.get(next).copied().unwrap_or(Field::Confirm);
+        let next = fields.get(next).copied().unwrap_or(Field::Confirm);
+        if next != self.field {
+            self.field = next;
+            self.confirming = None;
+        }
     }
 
     fn max_rows(&self) -> Result<Option<u64>, ()> {
@@ -272,6 +299,10 @@ impl Dialog {
                 Progress::Over("it is not what you looked at any more: close this and look again".to_owned());
         }
     }
+}
+
+fn is_over(since: Option<Duration>, now: Duration) -> bool {
+    since.is_some_and(|since| now.saturating_sub(since) >= ARMING)
 }
 
 /// How a hold ended, in words: *already decided by bob*.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use ratatui::crossterm::event::KeyEvent;
 use ratatui::layout::Size;
 
+use super::dialog::Field;
 use super::holds::HoldKey;
 use super::theme::{Theme, risk_word};
 use crate::audit::LogView;
@@ -100,8 +101,8 @@ pub enum Command {
 pub struct Shown {
     /// The hold whose statement was on the screen up to its end.
     pub(super) statement_end: Option<HoldKey>,
-    /// Whether a dialog was.
-    pub(super) dialog: bool,
+    /// The line of a dialog that had the focus, where there was a dialog.
+    pub(super) dialog: Option<Field>,
     /// How many rows of lists and documents were made for it.
     pub rows: usize,
 }

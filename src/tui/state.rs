@@ -134,7 +134,7 @@ impl State {
     /// When the picture changes by itself, if nothing else happens; `None`: not at all.
     #[must_use]
     pub fn next_change(&self) -> Option<Duration> {
-        let arming = self.dialog.as_ref().and_then(|dialog| dialog.shown).map(|shown| shown + super::dialog::ARMING);
+        let arming = self.dialog.as_ref().and_then(Dialog::arms_at);
         let arming = arming.filter(|armed| *armed > self.now.running);
         let note = self.note.as_ref().map(|(_, _, until)| *until);
         let counts = matches!(self.link, Link::Lost { .. })
@@ -235,11 +235,8 @@ impl State {
         if let Some(key) = &shown.statement_end {
             self.seen.insert(key.clone());
         }
-        if shown.dialog
-            && let Some(dialog) = &mut self.dialog
-            && dialog.shown.is_none()
-        {
-            dialog.shown = Some(self.now.running);
+        if let (Some(field), Some(dialog)) = (shown.dialog, &mut self.dialog) {
+            dialog.was_shown(field, self.now.running);
         }
     }
 

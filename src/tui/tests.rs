@@ -144,6 +144,12 @@ impl Desk {
         }
     }
 
+    /// Waits until the confirming line takes keys, and confirms.
+    fn confirm(&mut self) -> Vec<Command> {
+        self.wait(501);
+        self.key('y')
+    }
+
     /// Opens the dialog on the first hold, read to its end, and waits until it takes keys.
     fn opened(width: u16, height: u16, hold: HoldView, key: char) -> Self {
         let mut desk = Self::connected(width, height, vec![hold]);
@@ -155,11 +161,12 @@ impl Desk {
         desk
     }
 
-    /// The same, with a reason written; what comes behind it has the focus.
+    /// The same, with a reason written; what comes behind it has the focus, and takes keys.
     fn reasoned(width: u16, height: u16, hold: HoldView, key: char) -> Self {
         let mut desk = Self::opened(width, height, hold, key);
         desk.write(REASON);
         desk.press(KeyCode::Tab);
+        desk.wait(501);
         desk
     }
 }

@@ -52,7 +52,7 @@ impl Picture<'_> {
         let area = self.boxed(76, 15, &title, role);
         let document = self.dialog_document(dialog, armed);
         self.document(area, &document);
-        self.shown.dialog = true;
+        self.shown.dialog = Some(dialog.field);
     }
 
     fn dialog_document(&self, dialog: &Dialog, armed: bool) -> Document {
@@ -164,6 +164,8 @@ impl Picture<'_> {
             document.ours(Role::Faint, "a moment: keys typed before this was shown do not count");
         } else if let Some(missing) = dialog.missing() {
             document.ours(Role::Faint, &format!("{does}: {missing}"));
+        } else if focused && !dialog.takes_keys(self.state.now.running) {
+            document.ours(Role::Faint, &format!("{does} in a moment: keys typed before do not count"));
         } else if focused {
             let role = if dialog.kind == Kind::Approve { risk_role(dialog.hold.risk) } else { Role::Strong };
             document.ours(role, &format!(" {does} "));

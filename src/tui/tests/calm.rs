@@ -183,12 +183,12 @@ fn a_lost_connection_disables_deciding() {
         desk.write("no");
         desk.press(KeyCode::Tab);
         desk.told(Message::Lost("gone".to_owned()));
-        assert_eq!(decisions(&desk.key('y')), 0);
+        assert_eq!(decisions(&desk.confirm()), 0);
         assert!(desk.sees("nothing can be decided"), "{}", desk.screen());
         // When it is there again and the hold is as it was, the dialog goes on.
         desk.told(Message::Connected(vec![hold]));
         desk.press(KeyCode::Tab);
-        assert_eq!(decisions(&desk.key('y')), 1, "{}", desk.screen());
+        assert_eq!(decisions(&desk.confirm()), 1, "{}", desk.screen());
     }
 }
 
@@ -216,7 +216,7 @@ fn a_proxy_that_was_started_again_knows_none_of_the_old_holds() {
 #[test]
 fn a_decision_under_way_when_the_connection_is_lost_is_not_known() {
     let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
-    desk.key('y');
+    desk.confirm();
     desk.told(Message::Lost("gone".to_owned()));
     assert!(desk.sees("whether this was decided is not known"), "{}", desk.screen());
 }

@@ -17,9 +17,9 @@ fn a_opens_a_dialog_with_scope_row_bound_and_reason() {
 fn low_risk_is_confirmed_with_y() {
     let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     let body = ApproveBody { reason: Some(REASON.to_owned()), max_rows: None, digest: Some("d".repeat(64)) };
-    assert_eq!(desk.key('y'), [Command::Approve(id("h-7k2m"), body)]);
+    assert_eq!(desk.confirm(), [Command::Approve(id("h-7k2m"), body)]);
     // Once.
-    assert_eq!(desk.key('y'), []);
+    assert_eq!(desk.confirm(), []);
 }
 
 #[test]
@@ -28,26 +28,26 @@ fn rows_and_reason_go_with_an_approval() {
     desk.write(REASON);
     desk.press(KeyCode::Up);
     desk.write("12x");
-    assert_eq!(desk.key('y'), []);
+    assert_eq!(desk.confirm(), []);
     desk.press(KeyCode::Tab);
     desk.press(KeyCode::Tab);
     let body = ApproveBody { reason: Some(REASON.to_owned()), max_rows: Some(12), digest: Some("d".repeat(64)) };
-    assert_eq!(desk.key('y'), [Command::Approve(id("h-7k2m"), body)]);
+    assert_eq!(desk.confirm(), [Command::Approve(id("h-7k2m"), body)]);
 }
 
 #[test]
 fn high_risk_needs_the_tables_name_typed() {
     let mut desk = Desk::reasoned(80, 24, high("h-7k2m"), 'a');
     assert!(desk.sees("orders"));
-    assert_eq!(decisions(&desk.key('y')), 0);
+    assert_eq!(decisions(&desk.confirm()), 0);
     desk.press(KeyCode::Backspace);
     desk.write("order");
     desk.press(KeyCode::Tab);
-    assert_eq!(decisions(&desk.key('y')), 0, "{}", desk.screen());
+    assert_eq!(decisions(&desk.confirm()), 0, "{}", desk.screen());
     desk.press(KeyCode::BackTab);
     desk.write("s");
     desk.press(KeyCode::Tab);
-    assert_eq!(decisions(&desk.key('y')), 1, "{}", desk.screen());
+    assert_eq!(decisions(&desk.confirm()), 1, "{}", desk.screen());
 }
 
 /// `with a as (delete from small ...), b as (delete from y ...) delete from customers`, and more behind it.
@@ -90,7 +90,7 @@ fn what_is_not_known_counts_as_high() {
         [HoldView { radius: None, ..low("h-7k2m") }, HoldView { radius: Some(radius(Rows::UNKNOWN)), ..low("h-7k2m") }];
     for hold in unknown {
         let mut desk = Desk::reasoned(80, 24, hold, 'a');
-        assert_eq!(decisions(&desk.key('y')), 0);
+        assert_eq!(decisions(&desk.confirm()), 0);
         assert!(desk.sees("type the name first"), "{}", desk.screen());
     }
 }
@@ -170,7 +170,7 @@ fn a_dialog_arms_after_half_a_second_and_drops_what_was_typed_before() {
     desk.write(REASON);
     desk.press(KeyCode::Tab);
     let body = ApproveBody { reason: Some(REASON.to_owned()), max_rows: None, digest: Some("d".repeat(64)) };
-    assert_eq!(desk.key('y'), [Command::Approve(id("h-7k2m"), body)]);
+    assert_eq!(desk.confirm(), [Command::Approve(id("h-7k2m"), body)]);
 
     // Text as well.
     let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
@@ -180,7 +180,37 @@ fn a_dialog_arms_after_half_a_second_and_drops_what_was_typed_before() {
     desk.paste("pasted too early");
     desk.wait(500);
     desk.press(KeyCode::Tab);
+    assert_eq!(decisions(&desk.confirm()), 0);
+}
+
+/// A terminal without bracketed paste sends what is pasted as keys.
+#[test]
+fn the_confirming_line_arms_half_a_second_after_it_got_the_focus() {
+    for (opens, decides) in [('a', "y approves"), ('d', "y denies")] {
+        let mut desk = Desk::opened(80, 24, low("h-7k2m"), opens);
+        desk.write("pasted");
+        desk.press(KeyCode::Enter);
+        assert_eq!(decisions(&desk.write("yes, really y")), 0, "{}", desk.screen());
+        assert!(desk.sees(&format!("{decides} in a moment")), "{}", desk.screen());
+        assert_eq!(desk.state.next_change(), Some(desk.running + Duration::from_millis(500)));
+        desk.wait(499);
+        assert_eq!(decisions(&desk.key('y')), 0);
+        desk.wait(1);
+        assert_eq!(decisions(&desk.key('y')), 1, "{}", desk.screen());
+    }
+    // What it took to get back to it does not count for it.
+    let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'd');
+    desk.press(KeyCode::BackTab);
+    desk.press(KeyCode::Tab);
     assert_eq!(decisions(&desk.key('y')), 0);
+    // Nor does the time in which it was not on the screen.
+    let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'd');
+    desk.write("no");
+    let tab = Event::Key(KeyEvent::new(KeyCode::Tab, KeyModifiers::NONE));
+    desk.state.update(tab, moment(desk.running));
+    desk.running += Duration::from_secs(60);
+    let y = Event::Key(KeyEvent::new(KeyCode::Char('y'), KeyModifiers::NONE));
+    assert_eq!(desk.state.update(y, moment(desk.running)), []);
 }
 
 #[test]
@@ -221,13 +251,13 @@ fn paste_is_ignored_outside_of_text_fields() {
     let mut desk = Desk::reasoned(80, 24, high("h-7k2m"), 'a');
     desk.paste("orders");
     desk.press(KeyCode::Tab);
-    assert_eq!(decisions(&desk.key('y')), 0);
+    assert_eq!(decisions(&desk.confirm()), 0);
     // In a text field it is text, on one line.
     let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'd');
     desk.paste("not\ntoday\u{202e}");
     desk.press(KeyCode::Tab);
     let body = DenyBody { reason: Some("not today".to_owned()), digest: Some("d".repeat(64)) };
-    assert_eq!(desk.key('y'), [Command::Deny(id("h-7k2m"), body)]);
+    assert_eq!(desk.confirm(), [Command::Deny(id("h-7k2m"), body)]);
 }
 
 #[test]
@@ -289,13 +319,13 @@ fn nothing_is_approved_while_its_radius_is_computed() {
 fn d_denies_with_a_reason() {
     let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'd');
     desk.press(KeyCode::Tab);
-    assert_eq!(desk.key('y'), []);
+    assert_eq!(desk.confirm(), []);
     assert!(desk.sees("say why first"), "{}", desk.screen());
     desk.press(KeyCode::BackTab);
     desk.write("ask again on Monday");
     desk.press(KeyCode::Enter);
     let body = DenyBody { reason: Some("ask again on Monday".to_owned()), digest: Some("d".repeat(64)) };
-    assert_eq!(desk.key('y'), [Command::Deny(id("h-7k2m"), body)]);
+    assert_eq!(desk.confirm(), [Command::Deny(id("h-7k2m"), body)]);
 }
 
 #[test]
@@ -308,7 +338,7 @@ fn an_approval_needs_a_reason_whatever_the_risk() {
             desk.write("orders");
             desk.press(KeyCode::Tab);
         }
-        assert_eq!(decisions(&desk.key('y')), 0);
+        assert_eq!(decisions(&desk.confirm()), 0);
         assert!(desk.sees("y approves: say why first"), "{}", desk.screen());
     }
 }
@@ -328,11 +358,11 @@ fn a_race_says_already_decided_by_bob() {
     let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
     desk.told(held(ended(low("h-7k2m"), HoldState::Denied, Some("bob"), Some("no"))));
     assert!(desk.sees("already decided by bob"), "{}", desk.screen());
-    assert_eq!(decisions(&desk.key('y')), 0);
+    assert_eq!(decisions(&desk.confirm()), 0);
 
     // Told in answer to our own.
     let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
-    desk.key('y');
+    desk.confirm();
     let error = ErrorBody {
         error: "h-7k2m is already decided by bob: denied".to_owned(),
         hint: None,
@@ -340,7 +370,7 @@ fn a_race_says_already_decided_by_bob() {
     };
     desk.told(Message::Decided(id("h-7k2m"), Err(error)));
     assert!(desk.sees("already decided by bob"), "{}", desk.screen());
-    assert_eq!(decisions(&desk.key('y')), 0);
+    assert_eq!(decisions(&desk.confirm()), 0);
 
     // Seen before anything is opened.
     let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
@@ -354,7 +384,7 @@ fn a_race_says_already_decided_by_bob() {
 #[test]
 fn our_own_decision_is_no_race() {
     let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
-    desk.key('y');
+    desk.confirm();
     let approved = ended(low("h-7k2m"), HoldState::Approved, Some("alice"), None);
     desk.told(held(approved.clone()));
     assert!(!desk.sees("already decided"), "{}", desk.screen());
@@ -374,7 +404,7 @@ fn what_differs_from_what_was_shown_is_not_decided() {
         assert!(desk.sees("not what you looked at any more"), "{}", desk.screen());
         desk.write("no");
         desk.press(KeyCode::Tab);
-        assert_eq!(decisions(&desk.key('y')), 0);
+        assert_eq!(decisions(&desk.confirm()), 0);
     }
 }
 
@@ -396,7 +426,7 @@ fn an_id_that_is_used_again_is_another_hold() {
 #[test]
 fn a_refusal_can_be_tried_again() {
     let mut desk = Desk::reasoned(80, 24, low("h-7k2m"), 'a');
-    desk.key('y');
+    desk.confirm();
     let error = ErrorBody {
         error: "bob cannot approve a statement of their own".to_owned(),
         hint: Some("ask".to_owned()),
@@ -404,7 +434,7 @@ fn a_refusal_can_be_tried_again() {
     };
     desk.told(Message::Decided(id("h-7k2m"), Err(error)));
     assert!(desk.sees("not taken: bob cannot approve a statement of their own"), "{}", desk.screen());
-    assert_eq!(decisions(&desk.key('y')), 1);
+    assert_eq!(decisions(&desk.confirm()), 1);
 }
 
 #[test]

@@ -177,6 +177,7 @@ fn dialogs() {
         desk.press(KeyCode::Tab);
         desk.write("orders");
         desk.press(KeyCode::Tab);
+        desk.wait(500);
     });
     pictures("approve_too_long", usual, |desk| {
         let sql = format!("DELETE FROM orders WHERE id IN ({}0)", "1, ".repeat(400_000));
@@ -199,7 +200,7 @@ fn dialogs() {
         open(desk, low("h-7k2m"), 'a', true);
         desk.write(REASON);
         desk.press(KeyCode::Tab);
-        desk.key('y');
+        desk.confirm();
         let error = ErrorBody {
             error: "alice cannot approve a statement of their own".to_owned(),
             hint: Some("ask somebody else".to_owned()),
@@ -371,6 +372,7 @@ fn what_is_dangerous_looks_so() {
     let mut desk = Desk::reasoned(80, 24, high("h-7k2m"), 'a');
     desk.write("orders");
     desk.press(KeyCode::Tab);
+    desk.wait(500);
     assert_eq!(look(&desk, " y approves "), danger);
     // And what is harmless does not.
     let desk = Desk::connected(140, 45, vec![HoldView { risk: Level::Low, ..low("h-7k2m") }]);
