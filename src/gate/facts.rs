@@ -16,6 +16,9 @@ use crate::text::Untrusted;
 /// How much of a digest is enough to name it.
 pub const DIGEST_CHARACTERS: usize = 12;
 
+/// What a ticket is.
+pub const TICKET: &str = "its client does not wait: once approved, the same statement passes once, until it expires";
+
 /// One thing to know of a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
@@ -177,8 +180,7 @@ pub fn facts(hold: &HoldView) -> Vec<Fact> {
         facts.add(About::Transaction, "inside one: its locks are kept while it waits");
     }
     if hold.wait == Wait::Ticket {
-        let what = "its client does not wait: once approved, the same statement passes once, until it expires";
-        facts.add(About::Ticket, what);
+        facts.add(About::Ticket, TICKET);
     }
     match &hold.radius {
         Some(radius) => facts.radius(radius),
@@ -346,13 +348,28 @@ pub fn state(hold: &HoldView) -> String {
     text
 }
 
+/// What follows from an approval that was the last one needed.
+#[must_use]
+pub fn approved(hold: &HoldView, now: Timestamp) -> String {
+    match hold.wait {
+        Wait::Inline => format!("{} is approved: the statement runs now", hold.id),
+        Wait::Ticket => {
+            format!("{} is approved: the same statement passes once, within {}", hold.id, time_left_at(hold, now))
+        }
+    }
+}
+
 /// `13 min 20 s`.
 #[must_use]
 pub fn time_left(hold: &HoldView) -> String {
+    time_left_at(hold, Timestamp::now())
+}
+
+fn time_left_at(hold: &HoldView, now: Timestamp) -> String {
     let Ok(expires) = hold.expires_at.parse::<Timestamp>() else {
         return "?".to_owned();
     };
-    let left = expires.since((Unit::Second, Timestamp::now())).map_or(0, |span| span.get_seconds());
+    let left = expires.since((Unit::Second, now)).map_or(0, |span| span.get_seconds());
     match (left / 60, left % 60) {
         (..=-1, _) | (_, ..=-1) => "0 s".to_owned(),
         (0, seconds) => format!("{seconds} s"),

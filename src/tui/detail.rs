@@ -10,9 +10,9 @@ use super::theme::{Role, Theme, risk_role, risk_word};
 use crate::blast::radius::{TouchedRelation, Via};
 use crate::blast::{Basis, Blockers, Radius, Rows};
 use crate::catalog::examine::{Cell, Examined, Sample};
-use crate::gate::facts::approve_command;
+use crate::gate::facts::{TICKET, approve_command};
 use crate::gate::wording::{self, Said, Tone, Words};
-use crate::gate::{HoldState, HoldView};
+use crate::gate::{HoldState, HoldView, Wait};
 use crate::text::Untrusted;
 
 /// A statement with its values of which more than this would have to be shown is not decided here.
@@ -63,6 +63,7 @@ pub(super) fn detail(entry: &Entry, looks: &Looks, similar: &[&Entry], theme: &T
     let mut page = Page { document: Document::default(), theme };
     page.outcome(hold);
     page.summary(hold);
+    page.ticket(hold);
     page.people(hold);
     let statement_end = page.statement(hold);
     page.radius(hold);
@@ -126,6 +127,13 @@ impl Page<'_> {
             let glyph = self.theme.risk_glyph(crate::sql::risk::Level::Medium);
             self.label("locks")
                 .ours(Role::Caution, &format!("{glyph} it waits inside a transaction, whose locks it keeps"));
+        }
+    }
+
+    /// Whether an approval lets it run, or lets it come back.
+    fn ticket(&mut self, hold: &HoldView) {
+        if hold.wait == Wait::Ticket {
+            self.label("ticket").ours(Role::Caution, TICKET);
         }
     }
 

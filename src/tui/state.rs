@@ -18,6 +18,7 @@ use super::layout::{self, Areas};
 use super::theme::{Role, Theme};
 use crate::audit::LogView;
 use crate::control::api::ErrorBody;
+use crate::gate::facts::approved;
 use crate::gate::{HoldId, HoldState, HoldView};
 pub(super) use page::Page;
 
@@ -350,7 +351,7 @@ impl State {
         match result {
             Ok(view) => {
                 let text = match view.state {
-                    HoldState::Approved => format!("{id} is approved: the statement runs now"),
+                    HoldState::Approved => approved(&view, self.now.at),
                     HoldState::Pending => format!(
                         "{id} is approved by you and waits for {} more",
                         (view.needs as usize).saturating_sub(view.approvals.len())

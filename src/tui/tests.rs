@@ -22,7 +22,7 @@ use super::state::State;
 use crate::blast::radius::{TouchedRelation, Via};
 use crate::blast::{Radius, Rows};
 use crate::gate::view::{EndedView, sample};
-use crate::gate::{HoldId, HoldState, HoldView};
+use crate::gate::{HoldId, HoldState, HoldView, Wait};
 use crate::policy::IdentityKind;
 use crate::sql::risk::Level;
 
@@ -219,6 +219,7 @@ fn high(name: &str) -> HoldView {
         needs: 1,
         approvals: Vec::new(),
         in_transaction: false,
+        wait: Wait::Inline,
         search_path: Some(vec!["public".to_owned()]),
         digest: "d".repeat(64),
         ended: None,

@@ -1,8 +1,8 @@
 //! Holds as people read them.
 
 use crate::blast::Blockers;
-use crate::gate::facts::{About, approve_command, count, facts, facts_with, state, time_left};
-use crate::gate::{HoldState, HoldView, Wait};
+use crate::gate::facts::{About, approve_command, approved, count, facts, facts_with, state, time_left};
+use crate::gate::{HoldState, HoldView};
 use crate::text::Untrusted;
 
 /// Of a statement, a list shows no more characters than this.
@@ -109,10 +109,7 @@ pub(super) fn change(hold: &HoldView) -> String {
 /// What became of a hold by a decision.
 pub(super) fn result(hold: &HoldView) -> String {
     match hold.state {
-        HoldState::Approved if hold.wait == Wait::Ticket => {
-            format!("{} is approved: the same statement passes once, within {}", hold.id, time_left(hold))
-        }
-        HoldState::Approved => format!("{} is approved: the statement runs now", hold.id),
+        HoldState::Approved => approved(hold, jiff::Timestamp::now()),
         HoldState::Pending => {
             let missing = usize::try_from(hold.needs).unwrap_or(usize::MAX).saturating_sub(hold.approvals.len());
             format!("{} is approved by you and waits for {missing} more", hold.id)

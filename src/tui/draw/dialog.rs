@@ -6,7 +6,7 @@ use ratatui::text::Span;
 use super::Picture;
 use crate::blast::Rows;
 use crate::blast::radius::Via;
-use crate::gate::HoldView;
+use crate::gate::{HoldView, Wait};
 use crate::text::Untrusted;
 use crate::tui::detail::rows_words;
 use crate::tui::dialog::{Dialog, Field, Kind, Progress};
@@ -89,10 +89,13 @@ impl Picture<'_> {
             .ours(Role::Plain, &format!(" ({}) on ", hold.kind.as_str()));
         document.theirs(Role::Strong, Untrusted::line(&hold.database));
         if dialog.kind == Kind::Approve {
-            document
-                .line(Margin::Indent(0))
-                .ours(Role::Label, "scope    ")
-                .ours(Role::Plain, "this statement with these values, once, in its session");
+            let scope = match hold.wait {
+                Wait::Inline => "this statement with these values, once, in its session",
+                Wait::Ticket => {
+                    "ticket: this statement with these values, once, when its client sends it again, from any session"
+                }
+            };
+            document.line(Margin::Indent(0)).ours(Role::Label, "scope    ").ours(Role::Plain, scope);
         }
     }
 

@@ -15,7 +15,7 @@ use super::holds::Entry;
 use super::layout::{Areas, SMALLEST};
 use super::state::{Focus, Link, Page, State};
 use super::theme::{Role, risk_role, risk_word};
-use crate::gate::HoldState;
+use crate::gate::{HoldState, Wait};
 
 /// Draws everything, and says what is to be seen now.
 pub fn draw(state: &State, frame: &mut Frame<'_>) -> Shown {
@@ -225,7 +225,13 @@ impl Picture<'_> {
         }
         let who = format!("{} ({})", hold.identity, hold.kind.as_str());
         let columns = if width >= 60 { 15 } else { 9 };
-        cells.theirs(plain, &who, columns).ours(plain, " ", 1).rest(plain, &hold.sql).spans()
+        let cells = cells.theirs(plain, &who, columns).ours(plain, " ", 1);
+        let cells = match hold.wait {
+            Wait::Inline => cells,
+            // An approval of it runs nothing yet.
+            Wait::Ticket => cells.ours(role(Role::Caution), "ticket", 6).ours(plain, " ", 1),
+        };
+        cells.rest(plain, &hold.sql).spans()
     }
 
     fn detail(&mut self, areas: &Areas) {

@@ -397,6 +397,24 @@ fn our_own_decision_is_no_race() {
 }
 
 #[test]
+fn a_ticket_is_called_one_and_its_approval_runs_nothing_now() {
+    let ticket = || HoldView { wait: Wait::Ticket, ..low("h-7k2m") };
+    let mut desk = Desk::connected(140, 45, vec![ticket()]);
+    assert!(desk.sees("ticket DELETE"), "{}", desk.screen());
+    desk.key('j');
+    assert!(desk.sees("ticket    its client does not wait"), "{}", desk.screen());
+    let mut desk = Desk::reasoned(140, 45, ticket(), 'a');
+    assert!(desk.sees("scope    ticket: this statement") && !desk.sees("in its session"), "{}", desk.screen());
+    assert_eq!(decisions(&desk.confirm()), 1);
+    let approved = ended(ticket(), HoldState::Approved, Some("alice"), None);
+    desk.told(Message::Decided(id("h-7k2m"), Ok(Box::new(approved))));
+    assert!(desk.sees("is approved: the same statement passes once, within 13 min 5"), "{}", desk.screen());
+    assert!(!desk.sees("runs now"), "{}", desk.screen());
+    // What waits in flight is none.
+    assert!(!Desk::opened(140, 45, low("h-7k2m"), 'a').sees("ticket"));
+}
+
+#[test]
 fn what_differs_from_what_was_shown_is_not_decided() {
     for opens in ['a', 'd'] {
         let mut desk = Desk::opened(80, 24, low("h-7k2m"), opens);
