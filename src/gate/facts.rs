@@ -33,6 +33,8 @@ pub struct Fact {
 pub enum About {
     /// Where it stands, and who ended it.
     State,
+    /// What the reader of text and values must know.
+    Hidden,
     /// The text: the one value that has lines of its own, and is as the client sent it, to be made safe by
     /// whoever prints it.
     Statement,
@@ -92,6 +94,7 @@ impl About {
     pub const fn label(self) -> &'static str {
         match self {
             Self::State => "state",
+            Self::Hidden => "warning",
             Self::Statement => "statement",
             Self::Value => "value",
             Self::Who => "who",
@@ -125,6 +128,7 @@ impl About {
     pub const fn spoken(self) -> &'static str {
         match self {
             Self::State => "State",
+            Self::Hidden => "Warning",
             Self::Statement => "Statement",
             Self::Value => "Value",
             Self::Who => "Who asks",
@@ -159,6 +163,9 @@ impl About {
 pub fn facts(hold: &HoldView) -> Vec<Fact> {
     let mut facts = Facts(Vec::new());
     facts.add(About::State, state(hold));
+    if let Some(hidden) = wording::hidden(hold) {
+        facts.add(About::Hidden, hidden);
+    }
     facts.add(About::Statement, &hold.sql);
     for (at, param) in hold.params.iter().enumerate() {
         facts.add(About::Value, format_args!("${} = {}", at + 1, Untrusted::line(param)));

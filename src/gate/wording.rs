@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::HoldView;
 use super::facts::count;
 use crate::blast::radius::{Dependent, TouchedRelation, TouchedTrigger, TriggerEffects, Via};
 use crate::blast::{Basis, Blocker, Blockers, Rows, Way};
@@ -40,6 +41,15 @@ pub enum Said<'a> {
     Theirs(Cow<'a, str>),
     /// A number of rows.
     Rows(Rows),
+}
+
+/// `2 characters are not what a screen shows; ...`: of the text and its values; `None` where all are.
+#[must_use]
+pub fn hidden(hold: &HoldView) -> Option<String> {
+    let hidden = Untrusted::block(&hold.sql, 0).hidden()
+        + hold.params.iter().map(|value| Untrusted::line(value).hidden()).sum::<usize>();
+    let what = if hidden == 1 { "character is" } else { "characters are" };
+    (hidden > 0).then(|| format!("{hidden} {what} not what a screen shows; each is written as <U+XXXX>"))
 }
 
 /// The words in a row, safe to print.

@@ -3,9 +3,11 @@
 
 pub mod excerpt;
 pub mod json;
+pub mod listed;
 pub mod untrusted;
 
 pub use excerpt::Excerpt;
+pub use listed::Listed;
 pub use untrusted::Untrusted;
 
 /// A time as every face and every record writes it: RFC 3339 with milliseconds, UTC.

@@ -30,7 +30,8 @@ impl<'a> Untrusted<'a> {
     }
 
     /// Printed with its own line ends and tabs, the lines after the first indented by `indent` spaces so
-    /// that they cannot be taken for lines of ours.
+    /// that they cannot be taken for lines of ours. A lone carriage return is named and ends the line too: to Postgres
+    /// it ends a comment, and what stands behind it must not look like more of the comment.
     #[must_use]
     pub const fn block(text: &'a str, indent: usize) -> Self {
         Self { text, layout: Layout::Block(indent) }
@@ -57,7 +58,7 @@ pub enum Piece<'a> {
 impl<'a> Untrusted<'a> {
     /// The text in pieces, for those who style them. Nothing else gives the text out.
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
-        Pieces { rest: self.text, layout: self.layout, combining: 0 }
+        Pieces { rest: self.text, layout: self.layout, combining: 0, next: None }
     }
 
     /// How many characters are not what they look like.
@@ -71,19 +72,23 @@ struct Pieces<'a> {
     rest: &'a str,
     layout: Layout,
     combining: usize,
+    /// What comes before the rest.
+    next: Option<Piece<'a>>,
 }
 
 impl<'a> Iterator for Pieces<'a> {
     type Item = Piece<'a>;
 
     fn next(&mut self) -> Option<Piece<'a>> {
+        if let Some(piece) = self.next.take() {
+            return Some(piece);
+        }
+        let block = matches!(self.layout, Layout::Block(_));
         for (at, character) in self.rest.char_indices() {
-            let block = matches!(self.layout, Layout::Block(_));
             let special = match character {
                 '\n' if block => Some(Piece::LineEnd),
                 '\t' if block => Some(Piece::Tab),
-                // A lone carriage return ends a comment in Postgres, so it must be seen; one before a line
-                // feed changes nothing.
+                // One before a line feed changes nothing.
                 '\r' if block && self.rest[at + 1..].starts_with('\n') => Some(Piece::Text("")),
                 other if is_deceptive(other) || self.is_piled(other) => Some(Piece::Hidden(other)),
                 _ => None,
@@ -94,6 +99,9 @@ impl<'a> Iterator for Pieces<'a> {
                 self.rest = &rest[character.len_utf8()..];
                 // What follows a named mark would combine with our own text.
                 self.combining = if character.width() == Some(0) { COMBINING_MAX } else { 0 };
+                if block && special == Piece::Hidden('\r') {
+                    self.next = Some(Piece::LineEnd);
+                }
                 return Some(special);
             }
             self.rest = rest;
@@ -198,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_block_keeps_its_lines_and_indents_them() {
-        assert_eq!(Untrusted::block("a\r\nb\rc\n\td", 2).to_string(), "a\n  b<U+000D>c\n  \td");
+        assert_eq!(Untrusted::block("a\r\nb\rc\n\td", 2).to_string(), "a\n  b<U+000D>\n  c\n  \td");
     }
 
     proptest! {

@@ -227,15 +227,9 @@ impl Page<'_> {
             self.document.line(Margin::Quote).theirs(Role::Plain, Untrusted::block(beginning, 0));
             return None;
         }
-        let hidden = Untrusted::block(&hold.sql, 0).hidden()
-            + hold.params.iter().map(|value| Untrusted::line(value).hidden()).sum::<usize>();
-        if hidden > 0 {
+        if let Some(hidden) = wording::hidden(hold) {
             let glyph = self.theme.risk_glyph(crate::sql::risk::Level::High);
-            let what = if hidden == 1 { "character is" } else { "characters are" };
-            self.document.line(Margin::Indent(0)).ours(
-                Role::Danger,
-                &format!(" {glyph} {hidden} {what} not what a screen shows; each is written as <U+XXXX> "),
-            );
+            self.document.line(Margin::Indent(0)).ours(Role::Danger, &format!(" {glyph} {hidden} "));
         }
         self.document.line(Margin::Quote);
         sql::highlight(&mut self.document, &hold.sql);

@@ -5,6 +5,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::theme::{Role, Theme};
 use crate::text::Untrusted;
+use crate::text::listed::{Listed, Rest};
 use crate::text::untrusted::Piece;
 
 /// How many columns a tab takes.
@@ -241,24 +242,23 @@ impl Cells {
 
     /// Words of ours, cut and filled to a number of columns.
     pub(super) fn ours(mut self, role: Role, text: &str, columns: usize) -> Self {
-        self.cell(columns, std::iter::once((role, text.to_owned())));
+        self.cell(columns, [(role, text.to_owned())], Rest::None);
         self
     }
 
-    /// Words of others, on one line.
+    /// Words of others, on one line. Of a text with lines the ends are seen: what stands behind a comment must not look
+    /// like more of it.
     pub(super) fn theirs(mut self, role: Role, text: &str, columns: usize) -> Self {
-        // No more of it can be seen than there are columns, whatever its length.
-        let beginning = text.char_indices().nth(columns.min(self.room) * 4).map_or(text, |(at, _)| &text[..at]);
-        let words = beginning.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-        let pieces: Vec<_> = Untrusted::line(&words)
-            .pieces()
-            .map(|piece| match piece {
-                Piece::Hidden(character) => (Role::Hidden, format!("<U+{:04X}>", u32::from(character))),
-                Piece::Text(text) => (role, text.to_owned()),
-                Piece::LineEnd | Piece::Tab => (role, " ".to_owned()),
-            })
-            .collect();
-        self.cell(columns, pieces.into_iter());
+        // No more of it can be seen than there are columns, whatever its length: few characters take none.
+        let listed = Listed::new(text, columns.min(self.room) * 4);
+        let pieces = listed.pieces().map(|piece| match piece {
+            Piece::Hidden(character) => (Role::Hidden, format!("<U+{:04X}>", u32::from(character))),
+            Piece::Text(text) => (role, text.to_owned()),
+            Piece::LineEnd => (Role::Strong, self.theme.glyphs().line_end.to_owned()),
+            Piece::Tab => (role, " ".to_owned()),
+        });
+        let pieces: Vec<_> = pieces.collect();
+        self.cell(columns, pieces, listed.rest);
         self
     }
 
@@ -268,15 +268,27 @@ impl Cells {
         self.theirs(role, text, room)
     }
 
-    fn cell(&mut self, columns: usize, pieces: impl Iterator<Item = (Role, String)>) {
+    /// Adds what fits, with one sign where something is left out.
+    fn cell(&mut self, columns: usize, pieces: impl IntoIterator<Item = (Role, String)>, rest: Rest) {
         work::add(1);
         let columns = columns.min(self.room);
         self.room -= columns;
-        let mut left = columns;
+        let pieces: Vec<_> = pieces.into_iter().collect();
+        let whole: usize = pieces.iter().map(|(_, text)| columns_of(text)).sum();
+        let cut = whole > columns || rest == Rest::Cut;
+        let mut left = if cut { columns.saturating_sub(1) } else { columns };
+        let mut last = Role::Plain;
         for (role, text) in pieces {
-            let (text, width) = fitting(&text, left, &self.theme);
+            last = role;
+            let (fits, width) = fitting(&text, left);
             left -= width;
-            self.spans.push(Span::styled(text, self.theme.style(role)));
+            self.spans.push(Span::styled(fits.to_owned(), self.theme.style(role)));
+            if fits.len() < text.len() {
+                break;
+            }
+        }
+        if cut && columns > 0 {
+            self.spans.push(Span::styled(self.theme.glyphs().cut, self.theme.style(last)));
         }
         if left > 0 {
             self.spans.push(Span::raw(" ".repeat(left)));
@@ -288,27 +300,22 @@ impl Cells {
     }
 }
 
-/// The beginning of a text that fits, with a sign where it is cut; and its width.
-fn fitting(text: &str, columns: usize, theme: &Theme) -> (String, usize) {
+/// How many columns a text takes.
+pub(super) fn columns_of(text: &str) -> usize {
+    text.chars().map(|character| character.width().unwrap_or(0)).sum()
+}
+
+/// The beginning of a text that fits, and its width.
+fn fitting(text: &str, columns: usize) -> (&str, usize) {
     let mut width = 0;
-    let mut last_fit = 0;
     for (at, character) in text.char_indices() {
         let next = width + character.width().unwrap_or(0);
         if next > columns {
-            if columns == 0 {
-                return (String::new(), 0);
-            }
-            let mut cut = text[..last_fit].to_owned();
-            cut.push_str(theme.glyphs().cut);
-            let width = cut.chars().map(|character| character.width().unwrap_or(0)).sum();
-            return (cut, width);
-        }
-        if next < columns {
-            last_fit = at + character.len_utf8();
+            return (&text[..at], width);
         }
         width = next;
     }
-    (text.to_owned(), width)
+    (text, width)
 }
 
 #[cfg(test)]
@@ -330,6 +337,33 @@ mod tests {
         document.line(Margin::Indent(0)).ours(Role::Plain, "one two three");
         document.line(Margin::Quote).theirs(Role::Plain, Untrusted::block("a\n\tbcdefghij\u{202e}", 0));
         assert_eq!(shown(&document, 8), ["one two ", "  three", "│ a", "│     bc", "┆ defghi", "┆ j<U+20", "┆ 2E>"]);
+    }
+
+    /// A cell of so many columns, and what stands behind it.
+    fn cell(text: &str, columns: usize) -> String {
+        let cells = Cells::new(Theme::default(), 20).theirs(Role::Plain, text, columns).ours(Role::Plain, "|", 1);
+        cells.spans().iter().map(|span| span.content.as_ref()).collect()
+    }
+
+    #[test]
+    fn a_cell_that_is_cut_says_so_once() {
+        for (text, shown) in [
+            ("abcdef", "abcdef|"),
+            ("abcdefg", "abcde…|"),
+            ("日本語", "日本語|"),
+            ("日本語日", "日本… |"),
+            ("日本\u{200b}x", "日本<…|"),
+            ("a\u{200b}", "a<U+2…|"),
+            ("a\nb", "a ⏎ b |"),
+            (" a  b", "a b   |"),
+        ] {
+            let shown = shown.to_owned();
+            let text_cell = cell(text, 6);
+            assert_eq!(text_cell.replace(' ', ""), shown.replace(' ', ""), "{text:?}");
+            assert_eq!(columns_of(&text_cell), 7, "{text_cell:?}");
+        }
+        // Also where what is left out is behind all that was looked at.
+        assert!(cell(&" ".repeat(100_000), 6).starts_with('…'));
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::sql::risk::Level;
+use crate::text::listed::LINE_END;
 
 /// What a piece of text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +47,7 @@ pub(super) struct Glyphs {
     pub(super) quote: &'static str,
     pub(super) quote_continued: &'static str,
     pub(super) cut: &'static str,
+    pub(super) line_end: &'static str,
     pub(super) cursor: &'static str,
     pub(super) above: &'static str,
     pub(super) below: &'static str,
@@ -61,6 +63,7 @@ const UNICODE: Glyphs = Glyphs {
     quote: "│ ",
     quote_continued: "┆ ",
     cut: "…",
+    line_end: LINE_END,
     cursor: "▌",
     above: "▲",
     below: "▼",
@@ -76,6 +79,7 @@ const ASCII: Glyphs = Glyphs {
     quote: "| ",
     quote_continued: ": ",
     cut: "~",
+    line_end: "<LF>",
     cursor: ">",
     above: "^",
     below: "v",

@@ -4,6 +4,7 @@ use crate::blast::Blockers;
 use crate::gate::facts::{About, approve_command, approved, count, facts, facts_with, state, time_left};
 use crate::gate::{HoldState, HoldView};
 use crate::text::Untrusted;
+use crate::text::listed::{Listed, Rest};
 
 /// Of a statement, a list shows no more characters than this.
 const LISTED_SQL_CHARACTERS: usize = 80;
@@ -124,20 +125,13 @@ const fn unknown_rows(hold: &HoldView) -> &'static str {
     if hold.radius_pending { "..." } else { "?" }
 }
 
-/// The beginning of a statement on one line, white space as single spaces.
+/// The beginning of a statement on one line.
 fn beginning(sql: &str) -> String {
-    let mut words = String::new();
-    for word in sql.split([' ', '\n', '\t', '\r']).filter(|word| !word.is_empty()) {
-        if !words.is_empty() {
-            words.push(' ');
-        }
-        words.push_str(word);
-        if words.chars().count() > LISTED_SQL_CHARACTERS {
-            let cut: String = words.chars().take(LISTED_SQL_CHARACTERS).collect();
-            return format!("{}...", Untrusted::line(&cut));
-        }
+    let listed = Listed::new(sql, LISTED_SQL_CHARACTERS);
+    match listed.rest {
+        Rest::None => listed.to_string(),
+        Rest::Cut => format!("{listed}..."),
     }
-    Untrusted::line(&words).to_string()
 }
 
 #[cfg(test)]
@@ -191,9 +185,27 @@ mod tests {
 
     #[test]
     fn a_long_statement_is_listed_by_its_beginning() {
-        let long = format!("SELECT {}", "a,\n".repeat(1000));
+        let long = format!("SELECT {}", "a, ".repeat(1000));
         let shown = beginning(&long);
         assert_eq!(shown.chars().count(), LISTED_SQL_CHARACTERS + 3);
         assert!(shown.starts_with("SELECT a, a, a,"), "{shown}");
+    }
+
+    #[test]
+    fn what_stands_behind_a_comment_is_not_listed_as_part_of_it() {
+        let sql = "DELETE FROM orders WHERE id = 1 -- x\n or id < 5";
+        let hold = HoldView { sql: sql.to_owned(), ..hold() };
+        for line in [table(std::slice::from_ref(&hold)).remove(1), change(&hold)] {
+            assert!(line.ends_with("WHERE id = 1 -- x ⏎ or id < 5"), "{line}");
+        }
+    }
+
+    #[test]
+    fn characters_that_are_not_what_they_look_like_are_warned_of() {
+        let sql = "DELETE FROM orders -- old\rWHERE true";
+        let shown = whole(&HoldView { sql: sql.to_owned(), ..hold() });
+        assert!(shown.contains("\nwarning     1 character is not what a screen shows"), "{shown}");
+        assert!(shown.contains("-- old<U+000D>\n            WHERE true\n"), "{shown}");
+        assert!(!whole(&hold()).contains("not what a screen shows"));
     }
 }

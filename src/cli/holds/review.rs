@@ -108,11 +108,10 @@ fn told(hold: &HoldView, blockers: Option<&Blockers>) -> Vec<String> {
     let mut lines = Vec::new();
     for fact in facts_with(hold, blockers) {
         if fact.about == About::Statement {
-            let count = fact.value.split('\n').count();
-            lines.extend(fact.value.split('\n').enumerate().map(|(at, line)| {
-                let line = line.strip_suffix('\r').unwrap_or(line);
-                format!("Statement, line {} of {count}: {}", at + 1, Untrusted::block(line, 0))
-            }));
+            let text = Untrusted::block(&fact.value, 0).to_string();
+            let count = text.split('\n').count();
+            let numbered = text.split('\n').enumerate();
+            lines.extend(numbered.map(|(at, line)| format!("Statement, line {} of {count}: {line}", at + 1)));
         } else {
             lines.push(format!("{}: {}", fact.about.spoken(), fact.value));
         }
@@ -350,7 +349,7 @@ mod tests {
         let mut hold = pending(Level::High);
         hold.sql = "select 1\r\nRisk: none\n\u{1b}[2J\rPolicy: fine".to_owned();
         let lines = told(&hold, None);
-        assert_eq!(lines.iter().filter(|line| line.starts_with("Statement, line ")).count(), 3, "{lines:#?}");
+        assert_eq!(lines.iter().filter(|line| line.starts_with("Statement, line ")).count(), 4, "{lines:#?}");
         assert!(!lines.iter().any(|line| line == "Risk: none" || line.chars().any(is_deceptive)), "{lines:#?}");
     }
 

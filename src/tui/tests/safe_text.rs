@@ -10,6 +10,7 @@ use crate::catalog::examine::{Cell, Examined, Sample};
 use crate::control::api::ErrorBody;
 use crate::gate::view::{ActionView, ApprovalView, RiskView};
 use crate::text::untrusted::is_deceptive;
+use crate::tui::theme::{Characters, Theme};
 
 /// A hold in which every text is somebody's.
 fn hostile(text: &str) -> HoldView {
@@ -177,6 +178,20 @@ fn control_bidirectional_and_zero_width_characters_are_named_with_a_warning() {
     for words in ["<U+202E><U+200B><U+001B>[2J", "3 characters are not what a screen shows"] {
         assert!(desk.sees(words), "{words}: {}", desk.screen());
     }
+}
+
+#[test]
+fn what_stands_behind_a_comment_does_not_look_like_part_of_it() {
+    let sql = "TABLE t --x\n or id < 5\rOR true";
+    let hold = || HoldView { sql: sql.to_owned(), ..low("h-7k2m") };
+    let mut desk = Desk::connected(140, 45, vec![hold()]);
+    assert!(desk.sees("TABLE t --x ⏎"), "{}", desk.screen());
+    desk.key('j');
+    assert!(desk.sees("│  or id < 5<U+000D>") && desk.sees("│ OR true"), "{}", desk.screen());
+    let ascii = Theme { characters: Characters::Ascii, ..Theme::default() };
+    let mut desk = Desk::with(140, 45, Options { theme: ascii, ..Options::default() });
+    desk.told(Message::Connected(vec![hold()]));
+    assert!(desk.sees("TABLE t --x <LF>"), "{}", desk.screen());
 }
 
 #[test]
