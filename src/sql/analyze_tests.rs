@@ -74,11 +74,23 @@ fn an_upsert_of_the_table_s_own_rows_reaches_all_of_them() {
         let updates = one(text).effects.into_iter().find(|effect| effect.action == Action::Update);
         updates.expect("an upsert updates").extent
     };
-    for source in ["SELECT id, 0 FROM users", "TABLE users", "WITH u AS (SELECT * FROM users) SELECT id, 0 FROM u"] {
+    for source in [
+        "SELECT id, 0 FROM users",
+        "TABLE users",
+        "WITH u AS (SELECT * FROM users) SELECT id, 0 FROM u",
+        "SELECT g, 0 FROM generate_series(1, 100000) g WHERE EXISTS (SELECT FROM users x WHERE x.id = g)",
+        "SELECT generate_series(1, 100000), 0",
+        "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x WHERE n < 100000) SELECT n, 0 FROM x",
+    ] {
         let text = format!("INSERT INTO users {source} ON CONFLICT (id) DO UPDATE SET balance = excluded.balance");
         assert_eq!(update(&text), Extent::Whole, "{text}");
     }
-    for source in ["VALUES (1, 0), (2, 0)", "SELECT id, 0 FROM staging", "SELECT id, 0 FROM users WHERE id = 7"] {
+    for source in [
+        "VALUES (1, 0), (2, 0)",
+        "SELECT unnest($1::int[]), 0",
+        "SELECT id, 0 FROM staging",
+        "SELECT id, 0 FROM users WHERE id = 7",
+    ] {
         let text = format!("INSERT INTO users {source} ON CONFLICT (id) DO UPDATE SET balance = excluded.balance");
         assert_eq!(update(&text), Extent::Bounded, "{text}");
     }
@@ -132,6 +144,10 @@ fn a_partner_in_another_relation_bounds_nothing() {
         "UPDATE users u SET balance = 0 FROM orders o WHERE u.id <= o.user_id",
         "UPDATE users u SET balance = 0 FROM orders o WHERE u.id <= o.user_id AND o.id = 7",
         "UPDATE users u SET balance = 0 FROM (VALUES (0)) v(x) WHERE u.id > v.x",
+        "UPDATE users u SET balance = 0 FROM generate_series(1, 100000) g(g) WHERE u.id = g.g",
+        "UPDATE users u SET balance = 0 FROM (SELECT array_agg(id) ids FROM orders LIMIT 1) v WHERE u.id = ANY (v.ids)",
+        "WITH RECURSIVE t AS (SELECT id FROM users WHERE id = 7 UNION SELECT c.id FROM users c JOIN t ON c.up = t.id) \
+         UPDATE users u SET balance = 0 FROM t WHERE u.id = t.id",
         "UPDATE users u SET balance = 0 FROM (SELECT max(id) m FROM users LIMIT 1) v WHERE u.id <= v.m",
         "MERGE INTO users u USING (VALUES (1)) v(x) ON u.id >= v.x WHEN MATCHED THEN UPDATE SET balance = 0",
         "UPDATE users u SET balance = 0 FROM orders o WHERE u.id = o.user_id AND o.id > 0",
@@ -196,8 +212,11 @@ fn a_condition_on_either_side_of_a_join_bounds_the_change() {
          (SELECT v.id FROM users v LEFT JOIN orders o ON o.user_id = v.id WHERE o.id IS NULL)",
         "WITH s AS (DELETE FROM orders WHERE id = 7 RETURNING *) UPDATE users u SET balance = 0 FROM s WHERE u.id = s.user_id",
         "WITH s AS (INSERT INTO orders VALUES (7) RETURNING *) UPDATE users u SET balance = 0 FROM s WHERE u.id = s.user_id",
-        "WITH RECURSIVE t AS (SELECT id FROM users WHERE id = 7 UNION SELECT c.id FROM users c JOIN t ON c.up = t.id) \
-         UPDATE users u SET balance = 0 FROM t WHERE u.id = t.id",
+        "WITH RECURSIVE t AS (SELECT id FROM orders WHERE id = 7) UPDATE users u SET balance = 0 FROM t WHERE u.id = t.id",
+        "UPDATE users u SET balance = 0 FROM (SELECT unnest($1::int[]) id, unnest($2::int[]) x) v WHERE u.id = v.id",
+        "UPDATE users u SET balance = 0 FROM jsonb_to_recordset($1) v(id int, x int) WHERE u.id = v.id",
+        "UPDATE users u SET balance = 0 FROM (SELECT user_id, count(*) FROM orders WHERE day = '2026-01-01' GROUP BY 1) v \
+         WHERE u.id = v.user_id",
         "DELETE FROM users u USING orders o WHERE u.id = o.user_id AND o.id IN (7, 8)",
         "MERGE INTO users u USING (VALUES (7, 8)) s(id, x) ON u.id = s.id WHEN MATCHED THEN UPDATE SET balance = s.x",
         "MERGE INTO users u USING staging s ON u.id = s.id WHEN MATCHED AND s.op = 'd' THEN DELETE",
@@ -229,6 +248,20 @@ fn a_subquery_of_all_rows_bounds_nothing() {
         "ids <@ (SELECT array_agg(user_id) FROM orders)",
         "id < (SELECT min(user_id) FROM orders WHERE day = '2026-01-01')",
         "id <= (SELECT max(id) FROM orders LIMIT 1)",
+        "id IN (SELECT unnest(array_agg(id)) FROM orders LIMIT 10000)",
+        "id IN (SELECT x FROM (SELECT ids FROM (SELECT array_agg(id) ids FROM orders) a LIMIT 1) b, unnest(b.ids) x)",
+        "id IN (WITH a AS (SELECT array_agg(id) ids FROM orders) \
+            SELECT x FROM (SELECT ids FROM a LIMIT 1) b, unnest(b.ids) x)",
+        "id = ANY ((SELECT array_agg(id) FROM orders LIMIT 1)::int[])",
+        "id = ANY ((SELECT ids FROM orders WHERE id = 7)::int[])",
+        "id IN (SELECT user_id FROM orders LIMIT abs(1000000000))",
+        "id IN (SELECT user_id FROM orders LIMIT $1 * 1000000)",
+        "id IN (SELECT user_id FROM orders ORDER BY 1 FETCH FIRST 5 ROWS WITH TIES)",
+        "id IN (SELECT g FROM generate_series(1, 100000) g)",
+        "id IN (SELECT g FROM ROWS FROM (generate_series(1, 100000)) g)",
+        "id IN (SELECT g FROM unnest(ARRAY(TABLE orders)) g)",
+        "id IN (SELECT g FROM (SELECT generate_series(1, 100000) g) s)",
+        "id IN (WITH RECURSIVE x(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM x WHERE n < 100000) TABLE x)",
         "id > (SELECT x FROM (VALUES (0)) v(x))",
         "id = 5 OR EXISTS (SELECT 1 WHERE u.id <> 5)",
         "EXISTS (SELECT 1 WHERE u.id < 500) OR EXISTS (SELECT 1 WHERE u.id >= 500)",
@@ -422,6 +455,20 @@ fn a_condition_that_rows_meet_anyway_bounds_nothing() {
         "name > ' '",
         "name < '~'",
         "coalesce(data ->> 'none', '') = ''",
+        "left(status, 0) = ''",
+        "left(status, -100) = ''",
+        "left(status, $1) = ''",
+        "substr(status, 1000) = ''",
+        "substr(status, 1, 0) = ''",
+        "substring(status FROM 1 FOR 0) = ''",
+        "substring(status FROM 1000) = ''",
+        "substring(status FOR 0) = ''",
+        "substring(status, 1, 0) = ''",
+        "btrim(status, 'abcdefghijklmnopqrstuvwxyz') = ''",
+        "trim(both 'abcdefghijklmnopqrstuvwxyz' FROM status) = ''",
+        "extract(century FROM placed_on) = 21",
+        "date_trunc('millennium', placed_on) = '2001-01-01'",
+        "date_part('century', placed_on) = 21",
     ] {
         let text = format!("UPDATE users u SET balance = 0 WHERE {condition}");
         if extent_of_change(&text) != Extent::Whole {
@@ -483,6 +530,10 @@ fn a_condition_that_rows_meet_anyway_bounds_nothing() {
         "id <@ '[5,10)'",
         "status ^@ 'a'",
         "owner = current_user",
+        "left(status, 3) = 'abc'",
+        "substring(status FROM 1 FOR 3) = 'abc'",
+        "trim(status) = 'x'",
+        "extract(year FROM placed_on) = 2023",
         "id BETWEEN ASYMMETRIC 5 AND 10",
         "ctid = '(0,1)'",
         "ctid IN ('(0,1)', '(0,2)')",

@@ -55,7 +55,8 @@ impl<'a> Parser<'a> {
         let defaults = self.cursor.eat_all(&[Keyword::Default, Keyword::Values]);
         let given = if defaults { Exposed::default() } else { self.query_body()?.exposes };
         if self.cursor.eat_all(&[Keyword::On, Keyword::Conflict]) {
-            self.on_conflict(Changed { relation, alias }, given.may_include(relation))?;
+            let of_all_rows = given.may_include(relation) || given.has_generated();
+            self.on_conflict(Changed { relation, alias }, of_all_rows)?;
         }
         self.returning()?;
         Ok(given)

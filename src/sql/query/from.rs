@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::Parser;
 use super::expression::last_two;
 use super::extent::{Link, MAX_SOURCES, Narrowed, Source};
-use super::shape::{Condition, Exposed, QueryShape, Relation};
+use super::function::unpacks;
+use super::shape::{Condition, Exposed, QueryShape, Relation, Shape};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::keyword::Keyword;
 use crate::sql::token::TokenKind;
@@ -176,7 +177,10 @@ impl<'a> Parser<'a> {
             };
         }
         if let Some(function) = self.at_table_function() {
-            function(self)?;
+            let may_be_few = self.at_unpacking_function();
+            self.calls += 1;
+            let value = function(self)?;
+            let few = may_be_few && value.is_constant();
             let alias = self.function_alias()?.unwrap_or("");
             // It may be given columns of the items before it. Of many only so many are looked at.
             let own = |qualifier: &Option<&str>| {
@@ -191,8 +195,11 @@ impl<'a> Parser<'a> {
                     from.links.push(Link { one, two, outer: false });
                 }
             }
-            let exposes = self.exposed_by(query, seen);
-            let narrowed = if self.columns.len() > seen { Narrowed::No } else { Narrowed::Itself };
+            let mut exposes = self.exposed_by(query, seen);
+            if !few {
+                exposes = exposes.and(&Exposed::generated());
+            }
+            let narrowed = if few { Narrowed::Itself } else { Narrowed::No };
             from.sources.push(Source { alias, exposes, narrowed });
             return Ok(());
         }
@@ -256,16 +263,18 @@ impl<'a> Parser<'a> {
     }
 
     /// A function in FROM, if one stands here.
-    fn at_table_function(&self) -> Option<fn(&mut Self) -> Parsed<()>> {
+    fn at_table_function(&self) -> Option<fn(&mut Self) -> Parsed<Shape<'a>>> {
         let call = self.cursor.kind_at(1) == Some(TokenKind::OpenParen);
         match self.cursor.keyword() {
             Some(Keyword::Xmltable) if call => Some(|parser| {
                 parser.cursor.advance();
-                parser.nested(Self::xml_table)
+                parser.nested(Self::xml_table)?;
+                Ok(Shape::Opaque)
             }),
             Some(Keyword::JsonTable) if call => Some(|parser| {
                 parser.cursor.advance();
-                parser.nested(Self::json_table)
+                parser.nested(Self::json_table)?;
+                Ok(Shape::Opaque)
             }),
             Some(Keyword::Rows) if self.cursor.at_ahead(1, Keyword::From) => Some(Self::rows_from),
             _ if self.at_function_in_from() => Some(Self::function_in_from),
@@ -298,14 +307,23 @@ impl<'a> Parser<'a> {
         call || value || self.cursor.at_all(&[Keyword::Collation, Keyword::For])
     }
 
-    fn function_in_from(&mut self) -> Parsed<()> {
-        self.primary()?;
+    /// Whether a call stands here that returns no more than what is given to it.
+    fn at_unpacking_function(&self) -> bool {
+        let mut ahead = 0;
+        while self.cursor.kind_at(ahead + 1) == Some(TokenKind::Dot) {
+            ahead += 2;
+        }
+        self.cursor.kind_at(ahead + 1) == Some(TokenKind::OpenParen) && unpacks(self.cursor.text_at(ahead))
+    }
+
+    fn function_in_from(&mut self) -> Parsed<Shape<'a>> {
+        let value = self.primary()?;
         self.ordinality();
-        Ok(())
+        Ok(value)
     }
 
     /// `ROWS FROM (f() [AS (columns)], ...) [WITH ORDINALITY]`
-    fn rows_from(&mut self) -> Parsed<()> {
+    fn rows_from(&mut self) -> Parsed<Shape<'a>> {
         self.cursor.advance();
         self.cursor.advance();
         self.parenthesized(|parser| {
@@ -315,7 +333,7 @@ impl<'a> Parser<'a> {
             })
         })?;
         self.ordinality();
-        Ok(())
+        Ok(Shape::Opaque)
     }
 
     fn ordinality(&mut self) {
@@ -418,6 +436,8 @@ impl<'a> Parser<'a> {
     /// A relation is read, or a common table expression of that name is; what that exposes.
     pub(super) fn read(&mut self, relation: Relation<'a>) -> Exposed<'a> {
         if let Some(table) = self.common_table(relation) {
+            self.calls += usize::from(self.common.calls);
+            self.generators += usize::from(self.common.is_open(relation.name));
             return table;
         }
         self.found.reads.push(relation.to_name());

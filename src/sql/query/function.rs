@@ -11,7 +11,37 @@ use crate::sql::keyword::Keyword;
 use crate::sql::token::TokenKind;
 
 /// Functions of one column whose values tell its rows apart nearly as well as the column does.
-const KEEPS_ROWS_APART: [&str; 9] = ["btrim", "encode", "left", "lower", "ltrim", "md5", "rtrim", "substr", "upper"];
+const KEEPS_ROWS_APART: [&str; 7] = ["btrim", "encode", "lower", "ltrim", "md5", "rtrim", "upper"];
+
+/// Functions that return as many rows as their arguments hold.
+const UNPACKS: [&str; 17] = [
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_each",
+    "json_each_text",
+    "json_object_keys",
+    "json_populate_recordset",
+    "json_to_recordset",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_each",
+    "jsonb_each_text",
+    "jsonb_object_keys",
+    "jsonb_populate_recordset",
+    "jsonb_to_recordset",
+    "regexp_split_to_table",
+    "string_to_table",
+    "unnest",
+];
+
+/// Other functions that return rows, as many as they like.
+const GENERATES: [&str; 5] =
+    ["generate_series", "generate_subscripts", "jsonb_path_query", "jsonb_path_query_tz", "regexp_matches"];
+
+/// Whether a function returns as many rows as what is given to it in the text or by the client.
+pub(super) fn unpacks(name: &str) -> bool {
+    UNPACKS.contains(&name)
+}
 
 /// Functions that say what time it is.
 const CLOCKS: [&str; 4] = ["clock_timestamp", "now", "statement_timestamp", "transaction_timestamp"];
@@ -26,12 +56,42 @@ impl<'a> Parser<'a> {
             return Ok(Shape::Constant(Constant::Computed));
         }
         self.window_and_filter()?;
+        let name = parts.last().copied().unwrap_or_default();
+        let given = |argument: &Shape<'a>| {
+            argument.is_constant() || matches!(argument, Shape::Column(_) | Shape::Cast(_) | Shape::Derived(_))
+        };
+        if GENERATES.contains(&name) || (unpacks(name) && !arguments.iter().all(given)) {
+            self.generators += 1;
+        }
         Ok(match parts {
+            [.., "date_part" | "date_trunc"] if self.is_coarse(arguments.first()) => Shape::Opaque,
             [.., "date" | "date_part" | "date_trunc"] => derived(&arguments).or_clock(&arguments),
+            // All but what the characters given leave of it may be the same for every row.
+            [.., "btrim" | "ltrim" | "rtrim"] if arguments.len() > 1 => Shape::Opaque,
+            [.., name @ ("left" | "substr")] => self.beginning(&arguments, if *name == "left" { 2 } else { 3 }),
             [.., name] if KEEPS_ROWS_APART.contains(name) => derived(&arguments),
             [.., name] if CLOCKS.contains(name) => Shape::Constant(Constant::Clock),
             _ => Shape::computed(&arguments),
         })
+    }
+
+    /// `left(x, n)`, `substr(x, 1, n)`: the beginning of a text, unless it is an empty one. `count`: how many arguments
+    /// say so.
+    fn beginning(&mut self, arguments: &[Shape<'a>], count: usize) -> Shape<'a> {
+        let (true, [text, rest @ ..]) = (self.judges, arguments) else { return Shape::Opaque };
+        let first = count == 2 || self.literal_argument(rest.first()) == Some("1");
+        let length = self.literal_argument(rest.last()).and_then(|length| length.parse::<u32>().ok());
+        let negative = matches!(rest.last(), Some(Shape::Constant(Constant::Literal { negative: true, .. })));
+        if text.is_constant() {
+            return Shape::computed(arguments);
+        }
+        let is_some = first && !negative && length.is_some_and(|length| length > 0);
+        if arguments.len() == count && is_some { derived(std::slice::from_ref(text)) } else { Shape::Opaque }
+    }
+
+    /// Whether an argument names a part of a time that is the same for all that are written down.
+    fn is_coarse(&mut self, field: Option<&Shape<'a>>) -> bool {
+        self.judges && self.literal_argument(field).is_some_and(is_coarse)
     }
 
     /// `name(...)` without what may follow it: `func_application`.
@@ -284,11 +344,17 @@ impl<'a> Parser<'a> {
         // The name is `date_part` on servers before 14.
         self.found.system_call("extract");
         self.parenthesized(|parser| {
-            if !parser.cursor.eat_kind(TokenKind::String) {
+            let field = parser.cursor.text();
+            if parser.cursor.eat_kind(TokenKind::String) {
+                parser.found.depends_on_literals |= parser.judges;
+            } else {
                 parser.cursor.name(NamePosition::NonReserved)?;
             }
             parser.cursor.expect(Keyword::From)?;
             let from = parser.expression()?;
+            if is_coarse(field) {
+                return Ok(Shape::Opaque);
+            }
             Ok(derived(std::slice::from_ref(&from)).or_clock(&[from]))
         })
     }
@@ -348,6 +414,7 @@ impl<'a> Parser<'a> {
             return Ok(Shape::Opaque);
         }
         let first = self.expression()?;
+        let (mut start, mut length) = (None, None);
         match self.cursor.keyword() {
             Some(Keyword::Similar) => {
                 self.cursor.advance();
@@ -362,17 +429,22 @@ impl<'a> Parser<'a> {
                     // Its argument is cast to the type of a length.
                     self.found.system_type("int4");
                 }
-                while self.cursor.eat_any(&[Keyword::From, Keyword::For]).is_some() {
-                    self.expression()?;
+                while let Some(which) = self.cursor.eat_any(&[Keyword::From, Keyword::For]) {
+                    let value = Some(self.expression()?);
+                    *(if which == Keyword::From { &mut start } else { &mut length }) = value;
                 }
             }
             _ => {
                 self.plain_rest("substring")?;
-                return Ok(derived(&[first]));
+                return Ok(Shape::Opaque);
             }
         }
         self.cursor.close()?;
-        Ok(derived(&[first]))
+        Ok(match (start, length) {
+            (None, Some(length)) => self.beginning(&[first, length], 2),
+            (Some(start), Some(length)) => self.beginning(&[first, start, length], 3),
+            _ => Shape::Opaque,
+        })
     }
 
     /// `()`, or arguments that begin with a name or VARIADIC: a plain call of whatever has that name.
@@ -424,7 +496,16 @@ impl<'a> Parser<'a> {
             if parser.cursor.eat(Keyword::From) || parser.cursor.eat_kind(TokenKind::Comma) {
                 arguments.extend(parser.expression_list()?);
             }
-            Ok(derived(&arguments))
+            Ok(if arguments.len() > 1 { Shape::Opaque } else { derived(&arguments) })
         })
     }
+}
+
+/// Whether a part of a time is the same for all that are written down.
+fn is_coarse(field: &str) -> bool {
+    let field = field.to_ascii_lowercase();
+    matches!(
+        field.as_str(),
+        "c" | "cent" | "centuries" | "century" | "decade" | "decades" | "era" | "mil" | "millennia" | "millennium"
+    ) || field.starts_with("timezone")
 }

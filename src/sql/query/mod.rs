@@ -48,6 +48,10 @@ pub(super) struct Parser<'a> {
     targets: Vec<Target<'a>>,
     /// The qualifiers of the columns so far.
     columns: Vec<Option<&'a str>>,
+    /// How many calls so far, in what queries return and read from, may put many rows into one, or make more of one.
+    calls: usize,
+    /// How many of them make rows of which nobody knows how many.
+    generators: usize,
     /// Something in the text may be an UPDATE, DELETE or MERGE, whose conditions are judged.
     judges: bool,
 }
@@ -76,6 +80,8 @@ impl<'a> Parser<'a> {
             common: CommonTables::default(),
             targets: Vec::new(),
             columns: Vec::new(),
+            calls: 0,
+            generators: 0,
             judges,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Parser;
 use super::extent::query_shape;
 use super::from::FromClause;
-use super::shape::{Constant, QueryShape, Relation, Shape};
+use super::shape::{Constant, Exposed, QueryShape, Relation, Shape};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, Object, ObjectKind};
 use crate::sql::keyword::Keyword;
@@ -96,6 +96,7 @@ impl<'a> Parser<'a> {
                 exposes: shape.exposes.and(&other.exposes),
                 outer: shape.outer || other.outer,
                 reaches_out: shape.reaches_out || other.reaches_out,
+                calls: shape.calls || other.calls,
                 ..shape
             };
         }
@@ -107,8 +108,9 @@ impl<'a> Parser<'a> {
             // An aggregate in ORDER BY.
             shape.bounds.clear();
         }
-        // A limit on a query that is asked anew for each row around it limits those rows by nothing.
-        if limited && !shape.reaches_out {
+        // A limit on a query that is asked anew for each row around it limits those rows by nothing, and one on rows that
+        // hold many in an array nothing either.
+        if limited && !shape.reaches_out && !shape.calls {
             shape.exposes = shape.exposes.limited();
         }
         Ok(shape)
@@ -165,6 +167,7 @@ impl<'a> Parser<'a> {
     fn select(&mut self) -> Parsed<Operand<'a>> {
         self.cursor.expect(Keyword::Select)?;
         let (start, seen) = (self.cursor.position(), self.columns.len());
+        let (calls, generators) = (self.calls, self.generators);
         if self.cursor.eat(Keyword::Distinct) {
             if self.cursor.eat(Keyword::On) {
                 self.parenthesized(Self::expression_list)?;
@@ -176,16 +179,24 @@ impl<'a> Parser<'a> {
             self.target_list()?;
         }
         let may_aggregate = self.cursor.has_kind_since(start, TokenKind::OpenParen);
+        self.calls += usize::from(may_aggregate);
+        let generates = self.generators > generators;
         if self.cursor.eat(Keyword::Into) {
             self.table_of_into()?;
         }
         let mut from = if self.cursor.eat(Keyword::From) { self.list_of_from()? } else { FromClause::default() };
+        let calls = self.calls > calls;
         if self.cursor.eat(Keyword::Where) {
             let condition = self.expression()?.into_condition();
             from.conditions.push(condition);
         }
         let may_be_of_no_row = self.group_having_window(may_aggregate)?;
-        Ok(self.finish_select(from, seen, may_be_of_no_row))
+        let mut operand = self.finish_select(from, seen, may_be_of_no_row);
+        operand.shape.calls = calls;
+        if generates {
+            operand.shape.exposes = operand.shape.exposes.and(&Exposed::generated());
+        }
+        Ok(operand)
     }
 
     /// `may_be_of_no_row`: it may have a row also where its sources have none.
@@ -373,6 +384,8 @@ impl<'a> Parser<'a> {
         }
         if self.cursor.eat(Keyword::With) {
             self.cursor.expect(Keyword::Ties)?;
+            // All rows may tie.
+            limited = false;
         } else {
             self.cursor.expect(Keyword::Only)?;
         }

@@ -50,6 +50,19 @@ impl<'a> Exposed<'a> {
         Self { relations: vec![relation], others: false }
     }
 
+    /// Rows that no relation has, and nobody knows how many: those of a function, or of a query that reads itself.
+    pub(in crate::sql) fn generated() -> Self {
+        Self::one(Self::GENERATED)
+    }
+
+    /// Whether such rows are among them.
+    pub(in crate::sql) fn has_generated(&self) -> bool {
+        self.relations.contains(&Self::GENERATED)
+    }
+
+    /// No relation has an empty name.
+    const GENERATED: Relation<'static> = Relation { schema: None, name: "" };
+
     /// Any, for all that is known.
     pub(in crate::sql) const fn unknown() -> Self {
         Self { relations: Vec::new(), others: true }
@@ -156,6 +169,8 @@ pub(in crate::sql) struct QueryShape<'a> {
     pub(in crate::sql) bounds: Vec<&'a str>,
     /// It is compared as one value.
     pub(in crate::sql) single: bool,
+    /// It calls functions in what it returns or reads from: one of its rows may hold many.
+    pub(in crate::sql) calls: bool,
 }
 
 /// A condition.

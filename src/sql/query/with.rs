@@ -15,6 +15,10 @@ pub(super) struct CommonTables<'a> {
     names: Vec<&'a str>,
     /// What each of a name returns all rows of, the innermost last.
     exposes: HashMap<&'a str, Vec<Exposed<'a>>>,
+    /// Those being read, which may read themselves.
+    open: Vec<&'a str>,
+    /// A row of one of them may hold many.
+    pub(super) calls: bool,
 }
 
 impl<'a> CommonTables<'a> {
@@ -29,6 +33,11 @@ impl<'a> CommonTables<'a> {
                 stack.pop();
             }
         }
+    }
+
+    /// Whether a name may be that of the one being read.
+    pub(super) fn is_open(&self, name: &str) -> bool {
+        self.open.contains(&name)
     }
 
     fn find(&self, name: &str) -> Option<&Exposed<'a>> {
@@ -83,10 +92,20 @@ impl<'a> Parser<'a> {
         if recursive {
             // Its own rows are those that its other parts begin with, and what they lead to.
             self.common.enter(name, Exposed::default());
+            self.common.open.push(name);
         }
+        let generators = self.generators;
         let query = self.nested(|parser| parser.parenthesized(Self::statement_in_with))?;
         self.common.leave(outside);
-        let exposes = self.exposed_by(query, seen);
+        self.common.calls |= query.calls;
+        let mut exposes = self.exposed_by(query, seen);
+        if recursive {
+            self.common.open.pop();
+            // What they lead to may be anything, and any number of rows.
+            if self.generators > generators {
+                exposes = exposes.and(&Exposed::generated());
+            }
+        }
         self.search_clause()?;
         self.cycle_clause()?;
         self.common.enter(name, exposes);
