@@ -459,14 +459,13 @@ impl<'a> Condition<'a> {
     pub(in crate::sql) fn one_of(left: Shape<'a>, list: &[Shape<'a>]) -> Self {
         match (left, list) {
             (left, [only @ Shape::Query(_)]) => Self::compare(left, TestKind::Equal, only.clone()),
-            (Shape::Row(left), [only @ Shape::Row(_)]) => Self::one_of_rows(left, std::slice::from_ref(only)),
-            (Shape::Row(left), list) => Self::one_of_rows(left, list),
+            (Shape::Row(left), list) => Self::one_of_rows(&left, list),
             (left, list) => Self::any_of(&left, TestKind::Equal, constants(list.iter())),
         }
     }
 
     /// `(a, b) IN ((1, 2), (3, 4))`: column by column.
-    fn one_of_rows(left: Vec<Shape<'a>>, list: &[Shape<'a>]) -> Self {
+    fn one_of_rows(left: &[Shape<'a>], list: &[Shape<'a>]) -> Self {
         let of_column = |index: usize| {
             let items: Option<Vec<_>> = list
                 .iter()
