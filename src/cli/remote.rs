@@ -66,6 +66,23 @@ impl RemoteArguments {
         Remote::new(&options).map(Client::remote).map_err(Failure::usage)
     }
 
+    /// The flags, for a shell, that name the same proxy to another command: those that were given, on the command line or
+    /// in the environment. What another command finds by itself is not repeated.
+    #[must_use]
+    pub fn flags(&self, globals: &Globals) -> String {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let given = [
+            ("--config", path(&globals.config)),
+            ("--data", path(&globals.data)),
+            ("--control", self.control.clone()),
+            ("--cert", path(&self.cert)),
+            ("--key", path(&self.key)),
+            ("--ca", path(&self.ca)),
+        ];
+        let flags = given.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", quoted(&value?))));
+        flags.collect::<Vec<_>>().join(" ")
+    }
+
     /// Runs a command with [the client](Self::client) of the proxy that is meant.
     ///
     /// # Errors
@@ -81,6 +98,16 @@ impl RemoteArguments {
     }
 }
 
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@%+=,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +115,24 @@ mod tests {
 
     fn globals(data: Option<&str>, config: &str) -> Globals {
         Globals { config: Some(config.into()), data: data.map(PathBuf::from), color: Color::Never, verbose: 0 }
+    }
+
+    #[test]
+    fn what_names_the_proxy_is_repeated() {
+        let mut here = globals(Some("/var/lib/my data"), "/etc/p.toml");
+        let none = RemoteArguments::default();
+        assert_eq!(none.flags(&here), "--config /etc/p.toml --data '/var/lib/my data'");
+        (here.config, here.data) = (None, Some("it's".into()));
+        assert_eq!(none.flags(&here), r"--data 'it'\''s'");
+        here.data = None;
+        assert_eq!(none.flags(&here), "");
+        let there = RemoteArguments {
+            control: Some("https://db:6433".to_owned()),
+            cert: Some("a.pem".into()),
+            key: Some("a.key".into()),
+            ca: Some("ca.pem".into()),
+        };
+        assert_eq!(there.flags(&here), "--control https://db:6433 --cert a.pem --key a.key --ca ca.pem");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
         Way::Osc777 => Notify::Osc777,
     });
     let options = Options { theme, bell: if arguments.bell { Bell::Rings } else { Bell::Silent }, notify };
-    match tui::run(client, options) {
+    match tui::run(client, options, arguments.remote.flags(globals)) {
         Ok(Ending::Quit) => Ok(Exit::Done),
         Ok(Ending::Signal(Signal::SIGHUP)) => Ok(Exit::HungUp),
         Ok(Ending::Signal(Signal::SIGINT)) => Ok(Exit::Interrupted),

@@ -209,11 +209,21 @@ pub fn facts_with(hold: &HoldView, blockers: Option<&Blockers>) -> Vec<Fact> {
     facts
 }
 
-/// What to type to approve exactly what is shown.
+/// What to type to approve exactly what is shown, at the proxy that these flags name; none name the usual one.
 #[must_use]
-pub fn approve_command(hold: &HoldView) -> String {
+pub fn approve_command(hold: &HoldView, proxy: &str) -> String {
     let digest: String = hold.digest.chars().take(DIGEST_CHARACTERS).collect();
-    format!("pgsluice holds approve {} --digest {digest} --reason '...'", hold.id)
+    format!("pgsluice holds approve {} --digest {digest} --reason '...'{}", hold.id, behind(proxy))
+}
+
+/// What to type to read all of it.
+#[must_use]
+pub fn show_command(hold: &HoldView, proxy: &str) -> String {
+    format!("pgsluice holds show {}{}", hold.id, behind(proxy))
+}
+
+fn behind(flags: &str) -> String {
+    if flags.is_empty() { String::new() } else { format!(" {flags}") }
 }
 
 /// Everything about a radius, also of a statement that is not held.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::queue::Message;
 use super::{Content, Format, Part, Webhook, slack};
-use crate::gate::facts::approve_command;
+use crate::gate::facts::{approve_command, show_command};
 use crate::gate::{HoldState, HoldView};
 
 /// Of a statement's text a message has no more bytes than this.
@@ -95,11 +95,7 @@ fn commands(hold: &HoldView) -> Value {
     if hold.state != HoldState::Pending {
         return Value::Null;
     }
-    json!({ "show": show_command(hold), "approve": approve_command(hold), "deny": deny_command(hold) })
-}
-
-pub(super) fn show_command(hold: &HoldView) -> String {
-    format!("pgsluice holds show {}", hold.id)
+    json!({ "show": show_command(hold, ""), "approve": approve_command(hold, ""), "deny": deny_command(hold) })
 }
 
 pub(super) fn deny_command(hold: &HoldView) -> String {

@@ -6,9 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::message::{Event, deny_command, show_command};
+use super::message::{Event, deny_command};
 use super::{Content, Part};
-use crate::gate::facts::{About, approve_command, facts, state};
+use crate::gate::facts::{About, approve_command, facts, show_command, state};
 use crate::gate::{HoldState, HoldView};
 use crate::text::Untrusted;
 
@@ -87,7 +87,7 @@ pub(super) fn body(event: Event, hold: &HoldView, content: Content) -> Value {
     lines.push(statement(hold, content));
     if hold.state == HoldState::Pending {
         for (what, command) in
-            [("Look", show_command(hold)), ("Approve", approve_command(hold)), ("Deny", deny_command(hold))]
+            [("Look", show_command(hold, "")), ("Approve", approve_command(hold, "")), ("Deny", deny_command(hold))]
         {
             lines.push(format!("*{what}:* {}", span(&command)));
         }

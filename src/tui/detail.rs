@@ -10,7 +10,7 @@ use super::theme::{Role, Theme, risk_role, risk_word};
 use crate::blast::radius::{TouchedRelation, Via};
 use crate::blast::{Basis, Blockers, Radius, Rows};
 use crate::catalog::examine::{Cell, Examined, Sample};
-use crate::gate::facts::{TICKET, approve_command};
+use crate::gate::facts::{TICKET, approve_command, show_command};
 use crate::gate::wording::{self, Said, Tone, Words};
 use crate::gate::{HoldState, HoldView, Wait};
 use crate::text::Untrusted;
@@ -58,9 +58,9 @@ pub(super) struct Detail {
 }
 
 /// Writes down everything about a hold.
-pub(super) fn detail(entry: &Entry, looks: &Looks, similar: &[&Entry], theme: &Theme) -> Detail {
+pub(super) fn detail(entry: &Entry, looks: &Looks, similar: &[&Entry], theme: &Theme, proxy: &str) -> Detail {
     let hold = &entry.view;
-    let mut page = Page { document: Document::default(), theme };
+    let mut page = Page { document: Document::default(), theme, proxy };
     page.outcome(hold);
     page.summary(hold);
     page.ticket(hold);
@@ -78,6 +78,8 @@ pub(super) fn detail(entry: &Entry, looks: &Looks, similar: &[&Entry], theme: &T
 struct Page<'a> {
     document: Document,
     theme: &'a Theme,
+    /// The flags that name the proxy to other commands.
+    proxy: &'a str,
 }
 
 impl Page<'_> {
@@ -214,8 +216,8 @@ impl Page<'_> {
                 ),
             );
             self.document.line(Margin::Indent(0)).ours(Role::Plain, "Read all of it, then approve it, in a shell:");
-            let read = format!("pgsluice holds show {} | less", hold.id);
-            for command in [read, approve_command(hold)] {
+            let read = format!("{} | less", show_command(hold, self.proxy));
+            for command in [read, approve_command(hold, self.proxy)] {
                 self.document.line(Margin::Indent(2)).theirs(Role::Strong, Untrusted::line(&command));
             }
             self.document.line(Margin::Indent(0)).ours(Role::Plain, "d denies it here. It begins with:");

@@ -37,12 +37,13 @@ pub enum Ending {
     Signal(Signal),
 }
 
-/// Shows the queue of a proxy and takes decisions until somebody quits.
+/// Shows the queue of a proxy and takes decisions until somebody quits. `proxy` are the flags that name it to other
+/// commands.
 ///
 /// # Errors
 ///
 /// Standard input or output is no terminal, or the terminal fails.
-pub fn run(client: Client, options: Options) -> io::Result<Ending> {
+pub fn run(client: Client, options: Options, proxy: String) -> io::Result<Ending> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "this needs a terminal for its input and its output"));
     }
@@ -51,7 +52,7 @@ pub fn run(client: Client, options: Options) -> io::Result<Ending> {
         // Before the terminal is taken: a signal that comes in between must find somebody.
         let signals = Signals::catch()?;
         let screen = Screen::take()?;
-        Shell::new(screen, client, options)?.run(signals).await
+        Shell::new(screen, client, options, proxy)?.run(signals).await
     });
     give_back();
     // The thread that reads keys waits for one more; nobody waits for it.
@@ -69,13 +70,13 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(screen: Screen, client: Client, options: Options) -> io::Result<Self> {
+    fn new(screen: Screen, client: Client, options: Options, proxy: String) -> io::Result<Self> {
         let started = Instant::now();
         let size = screen.terminal.size()?;
         let (tell, told) = mpsc::channel(TELLINGS);
         let (ask, asked) = mpsc::channel(COMMANDS);
         tokio::spawn(link::run(client, tell, asked));
-        let state = State::new(options, size, Moment { at: Timestamp::now(), running: Duration::ZERO });
+        let state = State::new(options, size, Moment { at: Timestamp::now(), running: Duration::ZERO }).at(proxy);
         Ok(Self { screen, state, started, keys: read_keys()?, told, ask })
     }
 

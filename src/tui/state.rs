@@ -54,6 +54,8 @@ pub(super) enum Link {
 #[derive(Debug)]
 pub struct State {
     pub(super) options: Options,
+    /// The flags that name the proxy to other commands.
+    proxy: String,
     pub(super) now: Moment,
     pub(super) size: Size,
     pub(super) tab: Tab,
@@ -88,6 +90,7 @@ impl State {
     pub fn new(options: Options, size: Size, now: Moment) -> Self {
         Self {
             options,
+            proxy: String::new(),
             now,
             size,
             tab: Tab::Queue,
@@ -115,6 +118,12 @@ impl State {
             scroll: 0,
             commands: Vec::new(),
         }
+    }
+
+    /// The same at a proxy that has to be named to other commands, with these flags.
+    #[must_use]
+    pub fn at(self, proxy: String) -> Self {
+        Self { proxy, ..self }
     }
 
     /// Takes what happened.

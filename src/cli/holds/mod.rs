@@ -114,9 +114,10 @@ pub struct ReasonArguments {
 ///
 /// No proxy runs, or it refuses.
 pub fn run(arguments: &Arguments, globals: &Globals) -> CommandResult {
+    let proxy = arguments.remote.flags(globals);
     arguments.remote.run(globals, async |client| match &arguments.command {
         Command::List(arguments) => list(client, arguments).await,
-        Command::Show(arguments) => show(client, arguments).await,
+        Command::Show(arguments) => show(client, arguments, &proxy).await,
         Command::Watch(arguments) => watch(client, arguments).await,
         Command::Review => review::run(client).await,
         Command::Approve(arguments) => approve(client, arguments).await,
@@ -159,7 +160,7 @@ async fn list(client: &Client, arguments: &ListArguments) -> CommandResult {
     Ok(Exit::Done)
 }
 
-async fn show(client: &Client, arguments: &ShowArguments) -> CommandResult {
+async fn show(client: &Client, arguments: &ShowArguments, proxy: &str) -> CommandResult {
     let hold = client.hold(&arguments.id).await.map_err(failure)?;
     let blockers = blockers(client, &hold).await;
     let mut output = Output::stdout();
@@ -167,7 +168,7 @@ async fn show(client: &Client, arguments: &ShowArguments) -> CommandResult {
         output.json(&Shown { hold: &hold, blockers: blockers.as_ref() })?;
     } else {
         output.line(render::whole_with(&hold, blockers.as_ref()))?;
-        if let Some(how) = render::how_to_approve(&hold) {
+        if let Some(how) = render::how_to_approve(&hold, proxy) {
             output.line(how)?;
         }
     }

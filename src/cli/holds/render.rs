@@ -79,10 +79,10 @@ pub(super) fn news(before: &HoldView, after: &HoldView) -> Vec<String> {
         .collect()
 }
 
-/// How to approve exactly what was shown, while it waits.
-pub(super) fn how_to_approve(hold: &HoldView) -> Option<String> {
+/// How to approve exactly what was shown, while it waits, at the proxy that these flags name.
+pub(super) fn how_to_approve(hold: &HoldView, proxy: &str) -> Option<String> {
     let is_pending = hold.state == HoldState::Pending;
-    is_pending.then(|| format!("to approve this: {}", approve_command(hold)))
+    is_pending.then(|| format!("to approve this: {}", Untrusted::line(&approve_command(hold, proxy))))
 }
 
 fn field(text: &mut String, label: &str, value: impl std::fmt::Display) {

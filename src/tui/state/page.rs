@@ -65,7 +65,7 @@ impl State {
         if self.page.as_ref().is_some_and(|page| page.key == entry.key && page.made_of.is(&made_of)) {
             return Some(Made::Same);
         }
-        let Detail { document, statement_end } = detail(entry, &made_of.looks, &similar, self.theme());
+        let Detail { document, statement_end } = detail(entry, &made_of.looks, &similar, self.theme(), &self.proxy);
         let rows = document.rows(width);
         let statement_end = statement_end.and_then(|line| Document::last_row_of(&rows, line));
         Some(Made::New(Box::new(Page { key: entry.key.clone(), document, rows, statement_end, made_of })))

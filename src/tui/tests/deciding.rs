@@ -307,6 +307,18 @@ fn what_is_too_long_to_be_shown_is_not_approved() {
 }
 
 #[test]
+fn what_is_typed_in_a_shell_instead_names_the_same_proxy() {
+    let huge = HoldView { sql: format!("DELETE FROM orders -- {}", "x".repeat(2 << 20)), ..low("h-7k2m") };
+    let mut desk = Desk::new(140, 45);
+    desk.state = State::new(Options::default(), Size { width: 140, height: 45 }, moment(desk.running))
+        .at("--data '/my data'".to_owned());
+    desk.told(Message::Connected(vec![huge]));
+    desk.key('j');
+    assert!(desk.sees("pgsluice holds show h-7k2m --data '/my data' | less"), "{}", desk.screen());
+    assert!(desk.sees("--reason '...' --data '/my data'"), "{}", desk.screen());
+}
+
+#[test]
 fn nothing_is_approved_while_its_radius_is_computed() {
     let mut desk = Desk::connected(80, 24, vec![HoldView { radius: None, radius_pending: true, ..low("h-7k2m") }]);
     desk.key('j');
