@@ -730,9 +730,8 @@ impl<'a> Resolver<'a> {
         let implicit = IMPLICIT_OPERATORS.map(|symbol| Name { schema: None, name: symbol.to_owned() });
         let makes_users = self.makes_values_of_users(statement);
         for name in statement.operators.iter().chain(&implicit) {
-            let candidates: Vec<_> = self.names.operators(name).collect();
-            let candidates = candidates.into_iter().filter(|operator| makes_users || self.has_operands(operator));
-            let candidates: Vec<_> = candidates.collect();
+            let candidates = self.names.operators(name);
+            let candidates: Vec<_> = candidates.filter(|operator| makes_users || self.has_operands(operator)).collect();
             for operator in candidates {
                 self.run(&operator.code, Certainty::Possible, || format!("operator {} may call", written(name)));
             }
