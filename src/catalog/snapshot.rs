@@ -385,7 +385,7 @@ impl Assembly {
             let (schema, symbol) = (line.string(1)?, line.string(2)?);
             let code = self.code(line.number(3)?);
             let sides: [u32; 2] = [line.number(5)?, line.number(6)?];
-            let mut sides = sides.into_iter().filter(|oid| *oid != 0);
+            let sides = sides.into_iter().filter(|oid| *oid != 0);
             let operands = if sides.clone().all(|oid| oid >= FIRST_USER_OID) {
                 Operands::Users(sides.flat_map(|oid| self.rows_within(oid)).collect())
             } else {
