@@ -8,7 +8,7 @@ use std::fmt::Write;
 use jiff::{Timestamp, Unit};
 
 use super::view::{ActionView, ApprovalView, RiskView};
-use super::wording::{self, basis, sentence};
+use super::wording::{self, basis, noun, sentence};
 use super::{HoldState, HoldView, Wait};
 use crate::blast::{Basis, Blockers, Radius, Rows};
 use crate::text::Untrusted;
@@ -261,7 +261,10 @@ impl Facts {
     }
 
     fn radius(&mut self, radius: &Radius) {
-        self.add(About::Radius, format_args!("{} rows{}", count(radius.rows), basis(radius.rows.basis)));
+        self.add(
+            About::Radius,
+            format_args!("{} {}{}", count(radius.rows), noun(radius.rows), basis(radius.rows.basis)),
+        );
         for relation in &radius.relations {
             self.add(About::Touches, sentence(&wording::relation(relation)));
         }

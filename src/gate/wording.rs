@@ -52,6 +52,15 @@ pub fn hidden(hold: &HoldView) -> Option<String> {
     (hidden > 0).then(|| format!("{hidden} {what} not what a screen shows; each is written as <U+XXXX>"))
 }
 
+/// What so many of are.
+#[must_use]
+pub const fn noun(rows: Rows) -> &'static str {
+    match rows.value {
+        Some(1) => "row",
+        _ => "rows",
+    }
+}
+
 /// The words in a row, safe to print.
 #[must_use]
 pub fn sentence(words: &[Words<'_>]) -> String {
@@ -79,7 +88,8 @@ pub fn relation(relation: &TouchedRelation) -> Vec<Words<'_>> {
     words.extend([
         ours(Tone::Plain, ": "),
         Words { tone: Tone::Strong, said: Said::Rows(relation.rows) },
-        ours(Tone::Plain, " rows"),
+        ours(Tone::Plain, " "),
+        ours(Tone::Plain, noun(relation.rows)),
         ours(Tone::Faint, basis(relation.rows.basis)),
     ]);
     if let Some(share) = relation.share {

@@ -117,7 +117,7 @@ impl Page<'_> {
         let document = self.label("risk");
         document.ours(risk_role(hold.risk), &format!(" {glyph} {} ", risk_word(hold.risk)));
         if let Some(radius) = &hold.radius {
-            document.ours(Role::Strong, &format!("  {} rows", rows_words(radius.rows)));
+            document.ours(Role::Strong, &format!("  {} {}", rows_words(radius.rows), wording::noun(radius.rows)));
             document.ours(Role::Faint, wording::basis(radius.rows.basis));
         } else if hold.radius_pending {
             document.ours(Role::Faint, "  what it would touch is being computed");
@@ -323,7 +323,10 @@ impl Page<'_> {
         self.look("Exact count", "being counted", &looks.count, |page, found| {
             for examined in found {
                 page.examined(examined, |page, count| {
-                    page.document.ours(Role::Strong, &format!("= {} rows", number(*count)));
+                    page.document.ours(
+                        Role::Strong,
+                        &format!("{} {}", rows_words(Rows::exact(*count)), wording::noun(Rows::exact(*count))),
+                    );
                 });
             }
         });

@@ -182,7 +182,11 @@ impl State {
 
     pub(super) fn selected(&self) -> Option<&Entry> {
         match self.tab {
-            Tab::Queue | Tab::History => self.cursor().key.as_ref().and_then(|key| self.holds.find(key)),
+            // What the filter hides is not selected: nobody sees what a key would do to it.
+            Tab::Queue | Tab::History => {
+                let entry = self.cursor().key.as_ref().and_then(|key| self.holds.find(key));
+                entry.filter(|entry| entry.matches(&self.filter()))
+            }
             Tab::Live | Tab::Audit => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::blast::Blockers;
 use crate::gate::facts::{About, approve_command, approved, count, facts, facts_with, state, time_left};
+use crate::gate::wording::noun;
 use crate::gate::{HoldState, HoldView};
 use crate::text::Untrusted;
 use crate::text::listed::{Listed, Rest};
@@ -93,7 +94,7 @@ fn field(text: &mut String, label: &str, value: impl std::fmt::Display) {
 /// One line for one change.
 pub(super) fn change(hold: &HoldView) -> String {
     let rows = match &hold.radius {
-        Some(radius) => format!("{} rows", count(radius.rows)),
+        Some(radius) => format!("{} {}", count(radius.rows), noun(radius.rows)),
         None => "rows unknown".to_owned(),
     };
     format!(

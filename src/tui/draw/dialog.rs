@@ -3,14 +3,15 @@
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::Picture;
+use super::{Picture, time_left};
 use crate::blast::Rows;
 use crate::blast::radius::Via;
+use crate::gate::wording::noun;
 use crate::gate::{HoldView, Wait};
 use crate::text::Untrusted;
 use crate::tui::detail::rows_words;
 use crate::tui::dialog::{Dialog, Field, Kind, Progress};
-use crate::tui::document::{Document, Margin};
+use crate::tui::document::{Document, Margin, columns_of};
 use crate::tui::layout::middle;
 use crate::tui::theme::{Role, risk_role, risk_word};
 
@@ -46,13 +47,20 @@ impl Picture<'_> {
         let Some(dialog) = &self.state.dialog else { return };
         let armed = dialog.is_armed(self.state.now.running);
         let (title, role) = match dialog.kind {
-            Kind::Approve => (format!("Approve {}", dialog.hold.id), risk_role(dialog.hold.risk)),
+            Kind::Approve => (self.approve_title(dialog), risk_role(dialog.hold.risk)),
             Kind::Deny => (format!("Deny {}", dialog.hold.id), Role::Title),
         };
         let area = self.boxed(76, 15, &title, role);
         let document = self.dialog_document(dialog, armed);
         self.document(area, &document);
         self.shown.dialog = Some(dialog.field);
+    }
+
+    fn approve_title(&self, dialog: &Dialog) -> String {
+        let now = self.state.now.at;
+        let entry = self.state.holds.find(&dialog.key).filter(|entry| entry.is_pending(now));
+        let left = entry.map(|entry| format!(", expires in {}", time_left(entry.expires, now)));
+        format!("Approve {}{}", dialog.hold.id, left.unwrap_or_default())
     }
 
     fn dialog_document(&self, dialog: &Dialog, armed: bool) -> Document {
@@ -112,7 +120,7 @@ impl Picture<'_> {
         let whole = hold.radius.as_ref().map_or(Rows::UNKNOWN, |radius| radius.rows);
         let rows = stakes.first().map_or(whole, |worst| worst.rows);
         let role = if rows.value.is_some() { Role::Strong } else { Role::Caution };
-        document.ours(role, &format!(": {} rows", rows_words(rows)));
+        document.ours(role, &format!(": {} {}", rows_words(rows), noun(rows)));
         if let [_, others @ ..] = stakes.as_slice()
             && !others.is_empty()
         {
@@ -123,12 +131,13 @@ impl Picture<'_> {
                 }
             }
             document.ours(Role::Caution, &format!(", and {} more: {}", others.len(), actions.join(", ")));
-            document.ours(Role::Plain, &format!("; {} rows in all", rows_words(whole)));
+            document.ours(Role::Plain, &format!("; {} {} in all", rows_words(whole), noun(whole)));
         }
         let relations = hold.radius.iter().flat_map(|radius| &radius.relations);
         let carried = relations.filter(|relation| relation.via != Via::Statement).count();
         if carried > 0 {
-            document.ours(Role::Caution, &format!(", and {carried} more relations through it"));
+            let relations = if carried == 1 { "relation" } else { "relations" };
+            document.ours(Role::Caution, &format!(", and {carried} more {relations} through it"));
         }
     }
 
@@ -180,11 +189,14 @@ impl Picture<'_> {
 
     /// A field's text: its end where it is longer than the field.
     fn text(&self, document: &mut Document, text: &str, focused: bool, columns: usize) {
-        let count = text.chars().count();
-        let tail: String = text.chars().skip(count.saturating_sub(columns - 1)).collect();
-        let fill = columns.saturating_sub(tail.chars().count() + 1);
+        let room = columns.saturating_sub(1);
+        let shown = |tail: &str| columns_of(&Untrusted::line(tail).to_string());
+        let from = text.chars().count().saturating_sub(columns * 4);
+        let mut tails = text.char_indices().skip(from).map(|(at, _)| &text[at..]);
+        let tail = tails.find(|tail| shown(tail) <= room).unwrap_or_default();
+        let fill = room.saturating_sub(shown(tail));
         document.ours(Role::Plain, "[");
-        document.theirs(if focused { Role::Strong } else { Role::Plain }, Untrusted::line(&tail));
+        document.theirs(if focused { Role::Strong } else { Role::Plain }, Untrusted::line(tail));
         document
             .ours(Role::Plain, if focused { "_" } else { " " })
             .ours(Role::Plain, &" ".repeat(fill))

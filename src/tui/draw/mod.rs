@@ -9,7 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::document::{Cells, Document};
+use super::document::{Cells, Document, Margin, columns_of};
 use super::event::{Shown, Tab};
 use super::holds::Entry;
 use super::layout::{Areas, SMALLEST};
@@ -37,8 +37,9 @@ impl Picture<'_> {
                 "This terminal is too small: {}x{} at least. Nothing can be decided.",
                 SMALLEST.width, SMALLEST.height
             );
-            let area = self.buffer.area;
-            self.buffer.set_stringn(0, 0, words, usize::from(area.width), self.state.theme().style(Role::Strong));
+            let mut document = Document::default();
+            document.line(Margin::Indent(0)).ours(Role::Strong, &words);
+            self.document(self.buffer.area, &document);
             return;
         };
         match self.state.tab {
@@ -127,18 +128,8 @@ impl Picture<'_> {
         } else if let Some((text, role, _)) = &state.note {
             cells.rest(*role, text).spans()
         } else {
-            let keys = match (state.tab, state.focus) {
-                (Tab::Queue, Focus::List) => {
-                    "j/k select  Enter read  a approve  d deny  ? help  s sample  c count  w locks  y copy id  / filter  q quit"
-                }
-                (Tab::Queue, Focus::Detail) => {
-                    "j/k scroll  Esc back  a approve  d deny  ? help  s sample  c count  w locks  q quit"
-                }
-                (Tab::History, _) => "j/k select  Enter read  / filter  y copy id  ? help  q quit",
-                (Tab::Live, _) => "j/k scroll  / filter  ? help  q quit",
-                (Tab::Audit, _) => "v verify the whole log  ? help  q quit",
-            };
-            cells.rest(Role::Faint, keys).spans()
+            let keys = fitting_keys(state.tab, state.focus, usize::from(area.width));
+            cells.rest(Role::Faint, &keys).spans()
         };
         self.line(area, 0, spans);
     }
@@ -203,7 +194,7 @@ impl Picture<'_> {
         let cells = self.cells(width).ours(plain, if selected { theme.glyphs().cursor } else { " " }, 1);
         let cells = if entry.is_pending(state.now.at) {
             let risk = format!("{} {}", theme.risk_glyph(hold.risk), risk_word(hold.risk));
-            let left = time_left(entry, state.now.at);
+            let left = time_left(entry.expires, state.now.at);
             let urgent = entry.expires.as_second() - state.now.at.as_second() < 60;
             let left_role = if urgent { Role::Caution } else { Role::Plain };
             cells.ours(role(risk_role(hold.risk)), &risk, 10).ours(plain, " ", 1).ours(role(left_role), &left, 7)
@@ -267,22 +258,29 @@ impl Picture<'_> {
     fn detail_title(&mut self, area: Rect, entry: &Entry, below: usize) {
         let state = self.state;
         let hold = &entry.view;
-        let mut cells = self.cells(area.width).ours(Role::Title, &format!("{}  ", hold.id), 8);
+        let mut parts = vec![(Role::Title, hold.id.to_string())];
         if entry.is_pending(state.now.at) {
-            let left = format!("expires in {}  ", time_left(entry, state.now.at));
-            let approvals = format!("approved by {} of {}  ", hold.approvals.len(), hold.needs);
-            cells = cells.ours(Role::Title, &left, left.len()).ours(Role::Title, &approvals, approvals.len());
+            parts.push((Role::Title, format!("expires in {}", time_left(entry.expires, state.now.at))));
             if !state.has_seen(&entry.key) {
                 let too_long = state.page.as_ref().is_some_and(Page::is_too_long);
-                let words = if too_long { "cannot be approved here  " } else { "read to the end to approve  " };
-                cells = cells.ours(Role::Caution, words, words.len());
+                let words = if too_long { "cannot be approved here" } else { "read it all to approve" };
+                parts.push((Role::Caution, words.to_owned()));
             }
         } else {
-            cells = cells.ours(Role::Title, &format!("{}  ", hold.state.as_str()), 12);
+            parts.push((Role::Title, hold.state.as_str().to_owned()));
         }
         if below > 0 {
-            let more = format!("{} {below} more", state.theme().glyphs().below);
-            cells = cells.ours(Role::Title, &more, more.chars().count());
+            parts.push((Role::Title, format!("{} {below} more", state.theme().glyphs().below)));
+        }
+        // What is needed least is left out where there is no room for it: it stands further down as well.
+        let approvals = format!("approved by {} of {}", hold.approvals.len(), hold.needs);
+        let taken: usize = parts.iter().map(|(_, words)| columns_of(words) + 2).sum();
+        if entry.is_pending(state.now.at) && taken + columns_of(&approvals) <= usize::from(area.width) {
+            parts.insert(2, (Role::Title, approvals));
+        }
+        let mut cells = self.cells(area.width);
+        for (role, words) in parts {
+            cells = cells.ours(role, &words, columns_of(&words)).ours(Role::Title, "  ", 2);
         }
         let spans = cells.spans();
         self.line(area, 0, spans);
@@ -298,9 +296,56 @@ impl Picture<'_> {
     }
 }
 
+/// The keys of a page, each with its rank: where there is little room, those of the highest ranks are left out.
+const fn keys(tab: Tab, focus: Focus) -> &'static [(&'static str, u8)] {
+    match (tab, focus) {
+        (Tab::Queue, Focus::List) => &[
+            ("j/k select", 1),
+            ("Enter read", 1),
+            ("a approve", 0),
+            ("d deny", 0),
+            ("? help", 0),
+            ("s sample", 3),
+            ("c count", 3),
+            ("w locks", 3),
+            ("y copy id", 4),
+            ("/ filter", 2),
+            ("q quit", 0),
+        ],
+        (Tab::Queue, Focus::Detail) => &[
+            ("j/k scroll", 1),
+            ("Esc back", 1),
+            ("a approve", 0),
+            ("d deny", 0),
+            ("? help", 0),
+            ("s sample", 3),
+            ("c count", 3),
+            ("w locks", 3),
+            ("q quit", 0),
+        ],
+        (Tab::History, _) => {
+            &[("j/k select", 1), ("Enter read", 1), ("/ filter", 2), ("y copy id", 3), ("? help", 0), ("q quit", 0)]
+        }
+        (Tab::Live, _) => &[("j/k scroll", 1), ("/ filter", 2), ("? help", 0), ("q quit", 0)],
+        (Tab::Audit, _) => &[("v verify the whole log", 1), ("? help", 0), ("q quit", 0)],
+    }
+}
+
+fn fitting_keys(tab: Tab, focus: Focus, width: usize) -> String {
+    let mut keys = keys(tab, focus).to_vec();
+    loop {
+        let line = keys.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" ");
+        let least = keys.iter().enumerate().max_by_key(|(_, (_, rank))| *rank).map(|(at, _)| at);
+        match least {
+            Some(least) if line.len() > width => drop(keys.remove(least)),
+            _ => return line,
+        }
+    }
+}
+
 /// `12:31`, `1h05m`; `0:00` when the time is up.
-fn time_left(entry: &Entry, now: jiff::Timestamp) -> String {
-    let left = (entry.expires.as_second() - now.as_second()).max(0);
+fn time_left(expires: jiff::Timestamp, now: jiff::Timestamp) -> String {
+    let left = (expires.as_second() - now.as_second()).max(0);
     if left >= 3600 {
         format!("{}h{:02}m", left / 3600, left / 60 % 60)
     } else {

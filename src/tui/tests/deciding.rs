@@ -427,6 +427,46 @@ fn a_ticket_is_called_one_and_its_approval_runs_nothing_now() {
 }
 
 #[test]
+fn what_the_filter_hides_is_not_decided() {
+    for opens in ['a', 'd'] {
+        let mut desk = Desk::connected(80, 24, vec![low("h-7k2m")]);
+        desk.key('j');
+        desk.read();
+        desk.key('/');
+        desk.write("nothing like it");
+        desk.press(KeyCode::Enter);
+        desk.key(opens);
+        assert!(desk.state.dialog.is_none() && desk.sees("nothing is selected"), "{}", desk.screen());
+        // It is selected again when it is there again.
+        desk.press(KeyCode::Esc);
+        assert_eq!(desk.selected().as_deref(), Some("h-7k2m"));
+    }
+}
+
+#[test]
+fn the_dialog_shows_the_time_left_and_counts_one_as_one() {
+    let mut desk = Desk::opened(80, 24, high("h-7k2m"), 'a');
+    assert!(desk.sees("Approve h-7k2m, expires in 13:59") && desk.sees("1 more relation "), "{}", desk.screen());
+    desk.wait(10_000);
+    assert!(desk.sees("expires in 13:49"), "{}", desk.screen());
+    assert!(Desk::opened(80, 24, low("h-7k2m"), 'a').sees("= 1 row "));
+}
+
+#[test]
+fn a_field_is_as_wide_whatever_is_typed() {
+    let edge = |text: &str| {
+        let mut desk = Desk::opened(80, 24, low("h-7k2m"), 'd');
+        desk.write(text);
+        let row = u16::try_from(desk.row_of("reason").expect("it is there")).expect("small");
+        (0..80).find(|x| desk.buffer()[(*x, row)].symbol() == "]")
+    };
+    assert!(edge("").is_some());
+    for text in ["ascii", "日本語", &"日本語".repeat(30), &"x".repeat(90)] {
+        assert_eq!(edge(text), edge(""), "{text}");
+    }
+}
+
+#[test]
 fn what_differs_from_what_was_shown_is_not_decided() {
     for opens in ['a', 'd'] {
         let mut desk = Desk::opened(80, 24, low("h-7k2m"), opens);

@@ -380,6 +380,23 @@ fn what_is_dangerous_looks_so() {
 }
 
 #[test]
+fn where_there_is_little_room_what_matters_stays() {
+    for width in [60, 80] {
+        let sql = format!("DELETE FROM orders WHERE id IN ({}0)", "1,\n".repeat(40));
+        let mut desk = Desk::connected(width, 16, vec![HoldView { sql, ..low("h-7k2m") }]);
+        desk.key('j');
+        assert!(desk.sees("read it all to approve"), "{}", desk.screen());
+        for keys in ["a approve", "d deny", "? help", "q quit"] {
+            assert!(desk.sees(keys), "{keys}: {}", desk.screen());
+        }
+        desk.press(KeyCode::Enter);
+        assert!(desk.sees("q quit"), "{}", desk.screen());
+    }
+    let small = Desk::connected(20, 10, Vec::new());
+    assert!(small.sees("decided."), "{}", small.screen());
+}
+
+#[test]
 fn a_screen_can_shrink_and_grow() {
     let mut desk = Desk::connected(140, 45, queue());
     desk.key('j');
