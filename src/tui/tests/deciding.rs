@@ -311,11 +311,11 @@ fn what_is_typed_in_a_shell_instead_names_the_same_proxy() {
     let huge = HoldView { sql: format!("DELETE FROM orders -- {}", "x".repeat(2 << 20)), ..low("h-7k2m") };
     let mut desk = Desk::new(140, 45);
     desk.state = State::new(Options::default(), Size { width: 140, height: 45 }, moment(desk.running))
-        .at("--data '/my data'".to_owned());
+        .at("--data '/a'".to_owned());
     desk.told(Message::Connected(vec![huge]));
     desk.key('j');
-    assert!(desk.sees("pgsluice holds show h-7k2m --data '/my data' | less"), "{}", desk.screen());
-    assert!(desk.sees("--reason '...' --data '/my data'"), "{}", desk.screen());
+    assert!(desk.sees("pgsluice holds show h-7k2m --data '/a' | less"), "{}", desk.screen());
+    assert!(desk.sees("--reason '...' --data '/a'"), "{}", desk.screen());
 }
 
 #[test]
@@ -446,9 +446,9 @@ fn what_the_filter_hides_is_not_decided() {
 #[test]
 fn the_dialog_shows_the_time_left_and_counts_one_as_one() {
     let mut desk = Desk::opened(80, 24, high("h-7k2m"), 'a');
-    assert!(desk.sees("Approve h-7k2m, expires in 13:59") && desk.sees("1 more relation "), "{}", desk.screen());
+    assert!(desk.sees("Approve h-7k2m, expires in 14:00") && desk.sees("1 more relation "), "{}", desk.screen());
     desk.wait(10_000);
-    assert!(desk.sees("expires in 13:49"), "{}", desk.screen());
+    assert!(desk.sees("expires in 13:50"), "{}", desk.screen());
     assert!(Desk::opened(80, 24, low("h-7k2m"), 'a').sees("= 1 row "));
 }
 
