@@ -27,13 +27,13 @@ pub(super) fn is_low(text: &str, negative: bool, least: f64) -> bool {
     }
 }
 
-/// A bound that keys, times and names are below anyway. What is there now came before now.
+/// A bound that keys, times and names are below anyway.
 pub(super) fn is_high(text: &str, negative: bool) -> bool {
     let text = text.trim();
     if negative {
         return false;
     }
-    if ["infinity", "now", "today", "tomorrow"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+    if text.eq_ignore_ascii_case("infinity") {
         return true;
     }
     match number(text) {
@@ -44,12 +44,6 @@ pub(super) fn is_high(text: &str, negative: bool) -> bool {
                 || (!text.is_empty() && text.chars().all(|c| matches!(c, 'f' | 'F' | '-')))
         }
     }
-}
-
-/// Whether the clock less this is earlier than the clock.
-pub(super) fn is_earlier(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    text.contains(|c: char| matches!(c, '1'..='9')) && !text.contains('-') && !text.contains("ago")
 }
 
 /// Whether an array, a range, a prefix or a document holds something: not every other holds nothing, and not every other

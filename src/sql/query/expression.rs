@@ -190,11 +190,13 @@ impl<'a> Parser<'a> {
             Parentheses::Value(Shape::Query(_)) if !array => Shape::Opaque,
             Parentheses::Value(value) => value,
         };
-        // ALL holds for every row where there is nothing to compare with.
-        let Some(kind) = kind.filter(|_| quantifier != Keyword::All) else {
-            return Ok(Shape::Condition(Condition::Opaque));
+        let (kind, is_none_of) = match (kind, quantifier) {
+            (Some(TestKind::Unlike), Keyword::All) => (TestKind::Equal, true),
+            (Some(kind), Keyword::Any | Keyword::Some) => (kind, false),
+            // Any other ALL holds for every row where there is nothing to compare with.
+            _ => return Ok(Shape::Condition(Condition::Opaque)),
         };
-        Ok(Shape::Condition(match right {
+        let condition = match right {
             Shape::Query(query) if kind == TestKind::Equal => Condition::compare(left, kind, Shape::Query(query)),
             Shape::Array(items) => Condition::any_of(&left, kind, Some(items)),
             // What is in another array is not looked at.
@@ -203,7 +205,8 @@ impl<'a> Parser<'a> {
             }
             Shape::Constant(_) => Condition::any_of(&left, kind, Some(vec![Constant::Computed])),
             _ => Condition::Opaque,
-        }))
+        };
+        Ok(Shape::Condition(if is_none_of { condition.negated() } else { condition }))
     }
 
     fn word_infix(&mut self, left: Shape<'a>, keyword: Keyword, form: Form) -> Parsed<Shape<'a>> {

@@ -95,8 +95,9 @@ impl<'a> Judge<'_, 'a> {
     fn judge(&mut self, condition: &Condition<'a>, negated: bool) -> bool {
         match condition {
             Condition::Opaque => false,
-            // NOT IN, ALL: such a list leaves out its few values at most, and none where it is empty.
-            Condition::Test(Test { against: Against::OneOf(_), .. }) if negated => false,
+            Condition::Test(Test { against: Against::OneOf(items), kind, column, pure, .. }) if negated => {
+                *kind == TestKind::Equal && *pure && self.is_of_target(*column) && self.none_of_narrows(items)
+            }
             Condition::Test(test) if negated => self.test(&Test { kind: test.kind.negated(), ..test.clone() }),
             Condition::Test(test) => self.test(test),
             Condition::Not(inner) => self.judge(inner, !negated),
@@ -188,18 +189,21 @@ impl<'a> Judge<'_, 'a> {
         }
     }
 
+    /// Whether being none of some values leaves rows out, as being unlike one of them does. `'{}'` is a list of none.
+    fn none_of_narrows(&mut self, items: &[Constant]) -> bool {
+        items.iter().any(|item| match item {
+            Constant::Literal { token, .. } if self.literals.text(*token).trim() == "{}" => false,
+            item => self.narrows(TestKind::Unlike, *item),
+        })
+    }
+
     /// Whether comparing a column with a constant leaves rows out. `id > 0` and `name LIKE '%'` do not.
     fn narrows(&mut self, kind: TestKind, constant: Constant) -> bool {
         match constant {
             Constant::External | Constant::Parameter => kind != TestKind::NotContains,
             Constant::Computed => kind == TestKind::Equal,
-            // What happened before now is all there is.
-            Constant::Clock => matches!(kind, TestKind::Equal | TestKind::Above),
-            Constant::Past { token } => match kind {
-                TestKind::Equal | TestKind::Above => true,
-                TestKind::Below => bounds::is_earlier(self.literals.text(token)),
-                _ => false,
-            },
+            // What is due, expired or to come is told by that.
+            Constant::Clock => matches!(kind, TestKind::Equal | TestKind::Above | TestKind::Below),
             Constant::Word(word) => {
                 word != Keyword::Null && matches!(kind, TestKind::Equal | TestKind::Unlike)
                     || (word == Keyword::Null && kind == TestKind::Equal)

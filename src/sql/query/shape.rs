@@ -120,13 +120,8 @@ pub(in crate::sql) enum Constant {
     Word(Keyword),
     /// Computed, by an operator or a function, from what is written: it may be any value.
     Computed,
-    /// The clock, or what is later than that.
+    /// The clock, or what is some time before or after that.
     Clock,
-    /// The clock less a literal.
-    Past {
-        /// The token of the literal.
-        token: usize,
-    },
     /// A parameter as it is given.
     Parameter,
     /// Computed from a parameter: known only when it runs.
@@ -349,29 +344,27 @@ impl<'a> Shape<'a> {
 
     /// What a function of times is, which leaves the clock what it is: `date_trunc('day', now())`.
     pub(in crate::sql) fn or_clock(self, arguments: &[Shape<'a>]) -> Self {
-        let clock = arguments.iter().find_map(|argument| match argument {
-            Shape::Constant(clock @ (Constant::Clock | Constant::Past { .. })) => Some(*clock),
-            _ => None,
-        });
-        match (self, clock) {
-            (Shape::Constant(Constant::Computed), Some(clock)) => Shape::Constant(clock),
-            (other, _) => other,
+        match self {
+            Shape::Constant(Constant::Computed) if arguments.iter().any(Self::is_clock) => {
+                Shape::Constant(Constant::Clock)
+            }
+            other => other,
         }
     }
 
-    /// `left + right`, `left - right`: what is earlier than the clock tells rows apart that are older.
+    /// `left + right`, `left - right`: the clock tells rows apart, whatever is added.
     pub(in crate::sql) fn sum(left: Self, symbol: &str, right: Self) -> Self {
-        let is_clock = |shape: &Self| matches!(shape, Shape::Constant(Constant::Clock | Constant::Past { .. }));
         match (&left, symbol, &right) {
-            (_, "-", Shape::Constant(Constant::Literal { token, negative: false })) if is_clock(&left) => {
-                Shape::Constant(Constant::Past { token: *token })
-            }
-            (_, "+" | "-", Shape::Constant(Constant::Literal { .. } | Constant::Computed)) if is_clock(&left) => {
+            (_, "+" | "-", Shape::Constant(Constant::Literal { .. } | Constant::Computed)) if left.is_clock() => {
                 Shape::Constant(Constant::Clock)
             }
-            (Shape::Constant(_), "+", _) if is_clock(&right) => Shape::Constant(Constant::Clock),
+            (Shape::Constant(_), "+", _) if right.is_clock() => Shape::Constant(Constant::Clock),
             _ => Self::computed(&[left, right]),
         }
+    }
+
+    const fn is_clock(&self) -> bool {
+        matches!(self, Shape::Constant(Constant::Clock))
     }
 
     /// `x::type`.
