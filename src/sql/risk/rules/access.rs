@@ -1,6 +1,7 @@
 //! Rules about privileges, code, the host and the session.
 
 use crate::sql::effect::{Action, ObjectKind};
+use crate::sql::risk::shape::Case;
 use crate::sql::risk::{Level, Lock, Rule};
 
 pub(super) const RULES: &[Rule] = &[
@@ -111,6 +112,32 @@ pub(super) const RULES: &[Rule] = &[
         reversible: true,
         why: "a prepared transaction keeps its locks, and holds back VACUUM, until somebody ends it",
         instead: Some("COMMIT, unless a transaction manager will end it"),
-        applies: |case| case.harms(Action::Transaction),
+        applies: |case| case.harms(Action::Transaction) && !ends_prepared(case),
+    },
+    Rule {
+        id: "end-prepared-transaction",
+        level: Level::High,
+        lock: None,
+        reversible: false,
+        why: "a transaction that somebody prepared ends: what it changed becomes visible, or is lost",
+        instead: Some("look it up in pg_prepared_xacts, and leave it to the transaction manager that made it"),
+        applies: ends_prepared,
+    },
+    Rule {
+        id: "owner-rights",
+        level: Level::High,
+        lock: None,
+        reversible: true,
+        why: "from now on it runs with its owner's rights, whoever calls or reads it, or no longer does",
+        instead: Some("give it an owner with the least rights, and functions a search_path of their own"),
+        applies: |case| {
+            let defined = case.begins(&["create"]) || case.begins(&["alter"]);
+            (defined && case.has(&["security", "definer"]))
+                || (case.command() == "ALTER VIEW" && case.anywhere(&["security_invoker"]))
+        },
     },
 ];
+
+fn ends_prepared(case: &Case<'_>) -> bool {
+    case.begins(&["commit", "prepared"]) || case.begins(&["rollback", "prepared"])
+}

@@ -34,7 +34,11 @@ pub(super) const RULES: &[Rule] = &[
         why: "every row is checked while nobody can read or write the table",
         instead: Some("ADD CONSTRAINT ... NOT VALID, then VALIDATE CONSTRAINT in another transaction"),
         applies: |case| {
-            case.actions().any(|action| action.adds_constraint(&["check"]) && !action.has(&["not", "valid"]))
+            case.actions().any(|action| {
+                action.adds_constraint(&["check"])
+                    && !action.has(&["not", "valid"])
+                    && !action.has(&["not", "enforced"])
+            })
         },
     },
     Rule {

@@ -138,7 +138,11 @@ pub(super) const RULES: &[Rule] = &[
         reversible: true,
         why: "triggers, foreign keys among them, no longer guard the data for anybody",
         instead: Some("change the trigger to leave out what it should not see"),
-        applies: |case| case.alters(&["disable", "trigger"]) || case.alters(&["disable", "rule"]),
+        applies: |case| {
+            case.alters(&["disable", "trigger"])
+                || case.alters(&["disable", "rule"])
+                || (case.command() == "ALTER EVENT TRIGGER" && case.has(&["disable"]))
+        },
     },
     Rule {
         id: "disable-row-security",
