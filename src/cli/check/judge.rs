@@ -109,6 +109,7 @@ pub(super) fn judge(sources: &[Source], engine: &Engine, requester: &Requester, 
         facts: database.map_or_else(Arc::default, Database::facts),
         session: Session::new(&requester.role, database),
         report: Report { statements: Vec::new(), notes: Vec::new() },
+        verdicts: HashMap::new(),
     };
     for source in sources {
         judge.source(source);
@@ -123,7 +124,16 @@ struct Judge<'a> {
     facts: Arc<Facts>,
     session: Session,
     report: Report,
+    /// What the policy said of the same before: a script may run what it prepared many times.
+    verdicts: HashMap<Asked, Verdict>,
 }
+
+/// What of a request to the policy differs from statement to statement: its effects, its rows, whether it is within a
+/// transaction.
+type Asked = (Vec<Effect>, Option<u64>, bool);
+
+/// How many verdicts are remembered.
+const VERDICTS_MOST: usize = 256;
 
 impl Judge<'_> {
     fn source(&mut self, source: &Source) {
@@ -282,16 +292,8 @@ impl Judge<'_> {
         if let Some(radius) = &radius {
             assess_reach(&mut risk, &radius.reach());
         }
-        let verdict = self.engine.decide(
-            self.identity,
-            &Request {
-                database: self.database.map_or("", Database::name),
-                effects: &resolved.effects,
-                rows: radius.as_ref().and_then(|radius| radius.rows.value),
-                in_transaction: self.session.transaction.is_some(),
-                carrier: Carrier::Statement,
-            },
-        );
+        let rows = radius.as_ref().and_then(|radius| radius.rows.value);
+        let verdict = self.verdict(&resolved.effects, rows);
         let mut reasons = statement.reasons.clone();
         for reason in resolved.reasons {
             if !reasons.contains(&reason) {
@@ -318,6 +320,26 @@ impl Judge<'_> {
 }
 
 impl Judge<'_> {
+    fn verdict(&mut self, effects: &[Effect], rows: Option<u64>) -> Verdict {
+        let asked = (effects.to_vec(), rows, self.session.transaction.is_some());
+        if let Some(verdict) = self.verdicts.get(&asked) {
+            return verdict.clone();
+        }
+        let request = Request {
+            database: self.database.map_or("", Database::name),
+            effects,
+            rows,
+            in_transaction: asked.2,
+            carrier: Carrier::Statement,
+        };
+        let verdict = self.engine.decide(self.identity, &request);
+        if self.verdicts.len() >= VERDICTS_MOST {
+            self.verdicts.clear();
+        }
+        self.verdicts.insert(asked, verdict.clone());
+        verdict
+    }
+
     /// How much a statement would do, or the prepared one that it runs.
     fn radius(&self, statement: &Statement, sql: &[u8], resolved: &Resolved) -> Option<Radius> {
         let database = self.database?;
