@@ -390,8 +390,11 @@ impl Session {
             let reason = format!("the prepared statement \"{}\" is not one we saw being made", name.escape_ascii());
             return Some((None, Arc::new(self.decide_with(|_, around| judge_unknown(&reason, around)))));
         };
-        let decision = self.renewed(&prepared.decision());
-        prepared.renew(&decision);
+        let last = prepared.decision();
+        let decision = self.renewed(&last);
+        if !Arc::ptr_eq(&last, &decision) {
+            prepared.renew(&decision);
+        }
         Some((Some(prepared), decision))
     }
 
