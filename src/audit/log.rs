@@ -214,8 +214,16 @@ impl Log {
     /// # Errors
     /// The log cannot write: the record may or may not be on disk.
     pub async fn append_durable(&self, record: Record) -> Result<u64, AppendError> {
+        self.append_encoded_durable(Encoded::of(record)).await
+    }
+
+    /// The same of a record that is encoded already.
+    ///
+    /// # Errors
+    /// As [`Log::append_durable`].
+    pub async fn append_encoded_durable(&self, record: Encoded) -> Result<u64, AppendError> {
         let (sender, receipt) = self.receipt();
-        self.enqueue(Some(Encoded::of(record)), Some(sender)).await?;
+        self.enqueue(Some(record), Some(sender)).await?;
         receipt.await
     }
 

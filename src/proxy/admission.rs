@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::Shared;
 use super::refusal::Refusal;
-use crate::audit::Record;
+use crate::audit::{AppendError, Encoded, Log, Record, Recorded};
 use crate::blast::{Basis, Radius, Rows};
 use crate::catalog::RadiusRequest;
 use crate::gate::{self, Claim, End, HoldRequest, Opening, Ticket};
@@ -31,8 +31,8 @@ const ESTIMATE_SLACK: f64 = 1.1;
 pub(super) enum Admission {
     /// The statement may go: its intent is in the log.
     Granted {
-        /// The record, to be completed with the outcome.
-        record: Option<Box<Record>>,
+        /// What ties its outcome to that.
+        recorded: Recorded,
     },
     /// It may not.
     Refused(Refusal),
@@ -53,8 +53,8 @@ pub(super) struct Held {
 pub(super) struct Underway {
     /// Resolves when the statement may go, or may not.
     pub(super) future: std::pin::Pin<Box<dyn Future<Output = Admission> + Send>>,
-    /// Notices for the client.
-    pub(super) notices: mpsc::Receiver<Notice>,
+    /// Notices for the client, where a person is waited for.
+    pub(super) notices: Option<mpsc::Receiver<Notice>>,
     /// Ends the hold for a reason that the session knows.
     pub(super) end: Option<oneshot::Sender<Ending>>,
     /// Whether a person is waited for, rather than the disk.
@@ -93,10 +93,9 @@ pub(super) struct Notice {
 }
 
 /// Waits for the intent to be durable.
-pub(super) fn record_first(shared: Arc<Shared>, record: Box<Record>) -> Underway {
-    let (_, notices) = mpsc::channel(1);
-    let future = Box::pin(async move { durable(&shared, record).await });
-    Underway { future, notices, end: None, purpose: Purpose::Log }
+pub(super) fn record_first(log: Log, record: Encoded, recorded: Recorded) -> Underway {
+    let future = Box::pin(async move { admitted(log.append_encoded_durable(record).await, recorded) });
+    Underway { future, notices: None, end: None, purpose: Purpose::Log }
 }
 
 /// Waits for a person, then for the intent to be durable.
@@ -104,13 +103,12 @@ pub(super) fn hold(shared: Arc<Shared>, held: Held, record: Box<Record>) -> Unde
     let (notice_sender, notices) = mpsc::channel(MOST_WAITING_NOTICES);
     let (end, ended) = oneshot::channel();
     let future = Box::pin(wait_for_person(shared, held, record, notice_sender, ended));
-    Underway { future, notices, end: Some(end), purpose: Purpose::Person }
+    Underway { future, notices: Some(notices), end: Some(end), purpose: Purpose::Person }
 }
 
 /// Lets the statement go if it was approved before; refuses it at once if not. The client does not wait.
 pub(super) fn ticket(shared: Arc<Shared>, held: Held, record: Box<Record>) -> Underway {
-    let (_, notices) = mpsc::channel(1);
-    Underway { future: Box::pin(claim(shared, held, record)), notices, end: None, purpose: Purpose::Log }
+    Underway { future: Box::pin(claim(shared, held, record)), notices: None, end: None, purpose: Purpose::Log }
 }
 
 async fn claim(shared: Arc<Shared>, mut held: Held, mut record: Box<Record>) -> Admission {
@@ -154,8 +152,14 @@ async fn measure(shared: Arc<Shared>, id: gate::HoldId, held: Held) {
 
 async fn durable(shared: &Shared, mut record: Box<Record>) -> Admission {
     record.time = jiff::Timestamp::now();
-    match shared.log.append_durable((*record).clone()).await {
-        Ok(_) => Admission::Granted { record: Some(record) },
+    let recorded = Recorded { statement: record.statement, hold: record.hold.clone() };
+    admitted(shared.log.append_durable(*record).await, recorded)
+}
+
+/// A statement goes if its intent is on disk.
+fn admitted(appended: Result<u64, AppendError>, recorded: Recorded) -> Admission {
+    match appended {
+        Ok(_) => Admission::Granted { recorded },
         Err(error) => Admission::Refused(Refusal::log_failed(&error.to_string())),
     }
 }

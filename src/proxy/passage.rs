@@ -86,12 +86,12 @@ impl Session {
         };
         Some(match admission {
             Admission::Refused(refusal) => self.refuse(passage, &decision, refusal),
-            Admission::Granted { record } => self.granted(passage, &decision, record),
+            Admission::Granted { recorded } => self.granted(passage, &decision, recorded),
         })
     }
 
     /// An approved or recorded statement goes, unless it has become another one meanwhile.
-    fn granted(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>, record: Option<Box<Record>>) -> Step {
+    fn granted(&mut self, passage: &Passage<'_>, decision: &Arc<Decision>, recorded: Recorded) -> Step {
         if let Some(sql) = passage.sql.filter(|_| !self.is_current(decision)) {
             let now = match passage.carrier {
                 Carrier::Query | Carrier::Parse => {
@@ -101,14 +101,11 @@ impl Session {
                 Carrier::Bind { .. } | Carrier::Execute { .. } | Carrier::FunctionCall => self.renewed(decision),
             };
             if now.effects != decision.effects || now.verdict.outcome == Outcome::Deny {
-                if let Some(record) = record {
-                    self.report_not_run(recorded(&record));
-                }
+                self.report_not_run(recorded);
                 return self.rule(passage, &now);
             }
         }
-        let record = record.map_or(UnitRecord::None, |record| UnitRecord::Before(recorded(&record)));
-        self.go(passage, decision, record)
+        self.go(passage, decision, UnitRecord::Before(recorded))
     }
 
     /// Does what the policy says.
@@ -165,17 +162,16 @@ impl Session {
             return self.refuse(passage, decision, Refusal::log_failed(&error));
         }
         self.timing.decided(&Outcome::Pass, &self.shared.statistics);
+        let (statement, record) = self.encoded_intent(passage, decision);
+        let recorded = Recorded { statement: Some(statement), hold: None };
         if self.must_be_durable_first(decision) {
-            let record = self.intent(passage, decision);
-            let underway = admission::record_first(Arc::clone(&self.shared), record);
+            let underway = admission::record_first(self.shared.log.clone(), record, recorded);
             self.wait_for(underway, Arc::clone(decision));
             return Step::Wait;
         }
-        let (statement, record) = self.encoded_intent(passage, decision);
         if decision.nature.data != DataNature::Reads {
             self.changes_unsettled = true;
             self.append_encoded(record);
-            let recorded = Recorded { statement: Some(statement), hold: None };
             return self.go(passage, decision, UnitRecord::Before(recorded));
         }
         self.go(passage, decision, UnitRecord::AtTheEnd { statement, record })
@@ -373,9 +369,4 @@ impl Session {
 /// The text of a statement, or what it is where it has none.
 fn text_for_people<'a>(passage: &Passage<'a>, decision: &'a Decision) -> &'a [u8] {
     passage.sql.unwrap_or(decision.command.as_bytes())
-}
-
-/// What ties the outcome of a statement to its record.
-fn recorded(record: &Record) -> Recorded {
-    Recorded { statement: record.statement, hold: record.hold.clone() }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::admission::Notice;
 use super::cancel::{CancelAnswer, CancelEntry};
@@ -285,12 +285,14 @@ async fn append(log: Log, record: Encoded) -> Result<(), AppendError> {
 fn poll_admission(session: &mut Session, context: &mut Context<'_>) -> bool {
     let Stage::Admitting { underway, .. } = &mut session.stage else { return false };
     let mut moved = false;
-    while let Poll::Ready(Some(notice)) = underway.notices.poll_recv(context) {
-        session.say.extend_from_slice(&frame_of(notice));
-        moved = true;
+    if let Some(notices) = &mut underway.notices {
+        while let Poll::Ready(Some(notice)) = notices.poll_recv(context) {
+            session.say.extend_from_slice(&frame_of(notice));
+            moved = true;
+        }
     }
     if let Poll::Ready(admission) = underway.future.as_mut().poll(context) {
-        while let Ok(notice) = underway.notices.try_recv() {
+        while let Some(Ok(notice)) = underway.notices.as_mut().map(mpsc::Receiver::try_recv) {
             session.say.extend_from_slice(&frame_of(notice));
         }
         session.admitted(admission);
