@@ -8,15 +8,19 @@
 //! holds; `0xff` where elements of a list or rows were left out. So no two lists of tokens share a fingerprint unless
 //! they differ in literals, or in how many of them a long list has.
 
+mod plain;
+
 use super::fold::Folder;
 use super::lexer::{Lexed, lex_into};
 use super::limits::Limits;
-use super::settings::LexerSettings;
+use super::settings::{Encoding, LexerSettings};
 use super::split::StatementTokens;
 use super::token::TokenKind;
 
 /// Where elements of a list or rows were left out.
 const ELIDED: u8 = 0xff;
+/// Longer texts are seldom plain to their end.
+const PLAIN_BYTES_MAX: usize = 4 * 1024;
 /// Buffers that grew beyond this are given back.
 const KEPT_BYTES: usize = 16 * 1024;
 
@@ -39,20 +43,48 @@ pub struct Fingerprint<'a> {
 impl Fingerprinter {
     /// The fingerprint of a text; `None` for one that cannot be cut into tokens, which shares nobody's.
     pub fn read(&mut self, text: &[u8], settings: &LexerSettings, limits: &Limits) -> Option<Fingerprint<'_>> {
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
+        let has_literals = match self.read_plain(text, settings, limits) {
+            Some(has_literals) => {
+                debug_assert!(self.agrees(has_literals, text, settings, limits), "two fingerprints of one text");
+                has_literals
+            }
+            None => self.read_tokens(text, settings, limits)?,
+        };
+        Some(Fingerprint { bytes: &self.bytes, has_literals })
+    }
+
+    /// The short way, where there is one.
+    fn read_plain(&mut self, text: &[u8], settings: &LexerSettings, limits: &Limits) -> Option<bool> {
+        self.begin(settings);
+        let may_be = settings.encoding == Encoding::Utf8 && text.len() <= PLAIN_BYTES_MAX.min(limits.bytes);
+        may_be.then(|| plain::write(&mut self.bytes, text))?
+    }
+
+    fn read_tokens(&mut self, text: &[u8], settings: &LexerSettings, limits: &Limits) -> Option<bool> {
+        self.begin(settings);
         let cut = lex_into(&mut self.lexed, text, settings, limits);
-        self.bytes.extend([
-            u8::from(settings.standard_conforming_strings),
-            settings.encoding as u8,
-            settings.server_encoding as u8,
-        ]);
         let has_literals = cut.is_ok() && self.write();
         if self.lexed.tokens().len() > KEPT_BYTES / size_of::<super::token::Token>() {
             self.lexed = Lexed::default();
         }
         cut.ok()?;
-        Some(Fingerprint { bytes: &self.bytes, has_literals })
+        Some(has_literals)
+    }
+
+    /// Whether both ways lead to the same.
+    fn agrees(&self, has_literals: bool, text: &[u8], settings: &LexerSettings, limits: &Limits) -> bool {
+        let mut other = Self::default();
+        other.read_tokens(text, settings, limits) == Some(has_literals) && other.bytes == self.bytes
+    }
+
+    fn begin(&mut self, settings: &LexerSettings) {
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.bytes.extend([
+            u8::from(settings.standard_conforming_strings),
+            settings.encoding as u8,
+            settings.server_encoding as u8,
+        ]);
     }
 
     /// Writes the fingerprint of the tokens; says whether there are literals among them.
@@ -231,6 +263,32 @@ mod tests {
             }
         }
         assert!(statements > 30_000, "the suite is not whole: {statements}");
+    }
+
+    /// What the two ways to a fingerprint might read otherwise when it stands side by side.
+    const PARTS: [&str; 64] = [
+        "select", "U", "u&", "N", "e", "b", "x", "_a", "Ab9$", "null", "true", "in", " ", " ", "\n", "\t", "\r",
+        "\u{b}", "'", "'", "''", "'a'", "'a\\'", "\"", "$", "$1", "$$", "$a$", "0", "1", "12", "1.5", "e5", "x1", "_0",
+        ".", "..", ",", ", 1", ";", "(", ")", "[", "]", ":", "::", ":=", "=", ">", "<", "!", "-", "+", "*", "/", "|",
+        "&", "@", "%", "?", "#", "\0", "\u{e9}", "--",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        /// Short or long, the way makes no difference; and the long one refuses nothing that the short one takes.
+        #[test]
+        fn both_ways_to_a_fingerprint_agree(
+            parts in prop::collection::vec(prop::sample::select(&PARTS[..]), 0..12),
+            conforming: bool,
+        ) {
+            let text = parts.concat();
+            let settings = LexerSettings { standard_conforming_strings: conforming, ..LexerSettings::default() };
+            let mut short = Fingerprinter::default();
+            if let Some(has_literals) = short.read_plain(text.as_bytes(), &settings, &Limits::INLINE) {
+                prop_assert!(short.agrees(has_literals, text.as_bytes(), &settings, &Limits::INLINE), "{:?}", text);
+            }
+        }
     }
 
     proptest! {

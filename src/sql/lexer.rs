@@ -479,7 +479,7 @@ pub(super) const fn is_space(byte: u8) -> bool {
     CLASSES[byte as usize] & SPACE != 0
 }
 
-const fn is_operator_byte(byte: u8) -> bool {
+pub(super) const fn is_operator_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & OPERATOR != 0
 }
 
@@ -492,7 +492,7 @@ const fn is_identifier_start(byte: u8) -> bool {
     CLASSES[byte as usize] & IDENTIFIER_START != 0
 }
 
-const fn is_identifier_part(byte: u8) -> bool {
+pub(super) const fn is_identifier_part(byte: u8) -> bool {
     CLASSES[byte as usize] & IDENTIFIER_PART != 0
 }
 
