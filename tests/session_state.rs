@@ -666,6 +666,28 @@ fn a_query_behind_the_end_of_a_copy_is_a_query() {
 }
 
 #[test]
+fn a_copy_that_fails_before_or_behind_its_sync_leaves_the_session_as_it_is() {
+    let place = Place::open_with(
+        "create view names as select name from customers; create table numbers (n int); grant all on names, numbers to shop",
+        &[],
+    );
+    let mut session = place.session();
+    let begun = |sql: &str| [parse(sql), bind(&[]), execute(), sync()].concat();
+    // The server has begun to copy when it finds that it cannot; the Sync is not read as part of the copy.
+    session.raw(&begun("copy names from stdin"));
+    let reply = session.reply();
+    assert_eq!((reply.kinds.as_str(), reply.errors[0].code.as_str()), ("12GEZ", "42809"), "{reply:?}");
+    passes(&mut session, "select 1");
+    // Here it is, and what ends the skipping is the next one.
+    session.raw(&begun("copy numbers from stdin"));
+    session.raw(&[message(b'd', b"none\n"), message(b'c', &[]), sync()].concat());
+    let reply = session.reply();
+    assert_eq!((reply.kinds.as_str(), reply.errors[0].code.as_str()), ("12GEZ", "22P02"), "{reply:?}");
+    assert_eq!(passes(&mut session, "select 2").rows, [[Some("2".to_owned())]]);
+    place.waits(&mut session, DELETE);
+}
+
+#[test]
 fn what_is_prepared_means_what_was_read_whatever_the_settings_are_by_now() {
     let place = Place::open_with("alter database shop set standard_conforming_strings = off", &[]);
     let mut session = place.session();

@@ -135,6 +135,8 @@ pub(super) enum Reply {
 #[derive(Debug, Default)]
 pub(super) struct Unanswered {
     queue: VecDeque<Pending>,
+    /// Syncs that a copy under way, or one that has failed, ignores unless it failed before it read them.
+    ignored_syncs: usize,
 }
 
 impl Unanswered {
@@ -197,12 +199,28 @@ impl Unanswered {
                     self.queue.remove(index);
                     return CopyIn::Over;
                 }
-                Pending::Sync(_) => drop(self.queue.remove(index)),
+                Pending::Sync(_) => {
+                    self.queue.remove(index);
+                    self.ignored_syncs += 1;
+                }
                 _ => return CopyIn::Violated,
             }
             index = 1;
         }
         CopyIn::Under
+    }
+
+    /// The server is ready for a query though nothing that it has to answer asks for that: whether the reason is a Sync
+    /// that a copy should have ignored. `COPY view FROM STDIN` fails when it has begun, before it reads anything.
+    pub(super) fn was_not_ignored(&mut self) -> bool {
+        let was_not = self.queue.is_empty() && self.ignored_syncs > 0;
+        self.ignored_syncs -= usize::from(was_not);
+        was_not
+    }
+
+    /// The server has answered something else behind a copy: it is behind all that the copy ignored.
+    pub(super) const fn is_behind_copies(&mut self) {
+        self.ignored_syncs = 0;
     }
 
     /// Takes the marks away that meant nothing, because no copy was under way.

@@ -186,6 +186,7 @@ impl Session {
 
     fn command_complete(&mut self, body: &[u8]) -> Result<(), DecodeError> {
         let complete = CommandComplete::decode(body)?;
+        self.unanswered.is_behind_copies();
         let completed = if complete.command() == b"ROLLBACK" { Completed::Rollback } else { Completed::Other };
         let rows = complete.rows();
         match self.unanswered.front_mut() {
@@ -208,8 +209,11 @@ impl Session {
     }
 
     fn empty_query(&mut self) -> Result<Step, String> {
-        let reply = match self.unanswered.front() {
-            Some(Pending::Query(unit) | Pending::Execute(unit)) => unit.reply,
+        let reply = match self.unanswered.front_mut() {
+            Some(Pending::Query(unit) | Pending::Execute(unit)) => {
+                unit.completed = Completed::Other;
+                unit.reply
+            }
             _ => return Err("EmptyQueryResponse that answers nothing".to_owned()),
         };
         if matches!(self.unanswered.front(), Some(Pending::Execute(_)))
@@ -328,10 +332,22 @@ impl Session {
     }
 
     fn ready_for_query(&mut self, status: TransactionStatus) -> Result<Step, String> {
-        let (ready, unit) = match self.unanswered.pop() {
-            Some(Pending::Query(unit) | Pending::FunctionCall(unit)) => (unit.ready, Some(unit)),
+        let answered = self.unanswered.pop();
+        if answered.is_some() {
+            self.unanswered.is_behind_copies();
+        }
+        let (ready, unit) = match answered {
+            // What was neither completed nor failed is not what this answers.
+            Some(Pending::Query(unit)) if unit.completed != Completed::Nothing || unit.sqlstate.is_some() => {
+                (unit.ready, Some(unit))
+            }
+            Some(Pending::FunctionCall(unit)) => (unit.ready, Some(unit)),
             Some(Pending::Sync(ready)) => (ready, None),
             Some(Pending::RefusedQuery(_)) => (Ready::Told, None),
+            None if self.unanswered.was_not_ignored() => {
+                self.skipping = Skipping::No;
+                (Ready::Told, None)
+            }
             _ => return Err("ReadyForQuery that answers nothing".to_owned()),
         };
         if ready == Ready::Swallowed {
