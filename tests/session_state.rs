@@ -179,6 +179,11 @@ fn a_temporary_table_is_the_sessions_own() {
         "delete from scratch where id < 3",
         "delete from pg_temp.scratch",
         "truncate scratch",
+        "create index on scratch (note)",
+        "create unique index by_made on scratch (made)",
+        "reindex table scratch",
+        "cluster scratch using by_made",
+        "vacuum scratch",
         "select * into temp copied from orders",
         "delete from copied",
         "create temp table made as select id from orders",
@@ -193,6 +198,9 @@ fn a_temporary_table_is_the_sessions_own() {
     assert_eq!(place.orders(), "500");
     // A name that is gone is nobody's: nothing is known to be harmless about it.
     place.waits(&mut session, "delete from scratch");
+    place.waits(&mut session, "create index on scratch (note)");
+    place.waits(&mut session, "create index on orders (id)");
+    place.waits(&mut session, "vacuum full orders");
 }
 
 #[test]

@@ -288,7 +288,11 @@ impl<'a> Resolver<'a> {
         });
         self.assigned = if through_view { None } else { statement.assigned.clone() };
         for effect in &statement.effects {
-            if !Self::is_answered_below(effect, statement) && !self.tells_nothing(effect) {
+            if self.is_index_on_temporary(effect, statement) {
+                let mut effect = effect.clone().temporary();
+                effect.object.schema = Some("pg_temp".to_owned());
+                self.effect(&effect);
+            } else if !Self::is_answered_below(effect, statement) && !self.tells_nothing(effect) {
                 self.effect(effect);
             }
         }
@@ -307,6 +311,19 @@ impl<'a> Resolver<'a> {
                 self.statement(body);
             }
         }
+    }
+
+    /// An index is where its table is, which is altered by it.
+    fn is_index_on_temporary(&self, effect: &Effect, statement: &Statement) -> bool {
+        let Effect { action: Action::Create, object, .. } = effect else { return false };
+        let mut altered = statement.effects.iter().filter(|effect| effect.action == Action::Alter).map(|effect| {
+            let table = &effect.object;
+            matches!(self.names.relation(table.schema.as_deref(), &table.name), Found::Temporary)
+        });
+        object.kind == ObjectKind::Index
+            && object.schema.is_none()
+            && altered.next() == Some(true)
+            && altered.all(|is| is)
     }
 
     /// A text alone takes each function that is not the server's own for code. Here it is looked up.

@@ -86,6 +86,8 @@ fn table() -> Vec<(Effect, Carrier, Outcome)> {
         (effect(Transaction, Kind::Transaction, "gid"), HOLD),
         (effect(Maintain, Kind::Table, "public.orders").harmless(), PASS),
         (effect(Maintain, Kind::Table, "public.orders"), HOLD),
+        (effect(Maintain, Kind::Table, "pg_temp.orders").temporary(), PASS),
+        (effect(Maintain, Kind::Database, "shop"), HOLD),
         (effect(Maintain, Kind::Channel, "c"), PASS),
         (effect(Replicate, Kind::System, ""), DENY),
         (effect(Unknown, Kind::Other, ""), HOLD),
