@@ -111,6 +111,33 @@ fn a_subscription_anywhere_on_the_server_is_seen() {
     runs(&on(Action::Read, "v_sub"), &with, &["host pg_catalog.pg_subscription"]);
 }
 
+/// The same of the passwords of user mappings: pg_dump asks for them where there is a foreign server.
+#[test]
+fn a_user_mapping_is_seen() {
+    let postgres = support::start_postgres(&support::postgres_options());
+    postgres
+        .sql(
+            "postgres",
+            "create foreign data wrapper w; create server s foreign data wrapper w; create role nobody login",
+        )
+        .unwrap();
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").port(postgres.port()).user("nobody");
+    let catalog = Catalog::new(SideConnection::plain(config));
+    let runtime = runtime();
+    let script =
+        pgsluice::sql::analyze(b"select umoptions from pg_user_mappings", &pgsluice::sql::LexerSettings::default());
+    let hosts = |facts: &Facts| {
+        let effects = resolve(&script.statements[0], facts, &usual()).effects;
+        effects.iter().any(|effect| effect.action == Action::Host)
+    };
+    let without = runtime.block_on(catalog.refresh("postgres")).unwrap();
+    assert!(without.without_user_mappings && !hosts(&without));
+    postgres.sql("postgres", "create user mapping for public server s options (password 'x')").unwrap();
+    let with = runtime.block_on(catalog.refresh("postgres")).unwrap();
+    assert!(!with.without_user_mappings && hosts(&with));
+}
+
 /// What the statement does beyond its own effects, as text.
 fn beyond(statement: &Statement, facts: &Facts, names: &NameContext) -> BTreeSet<String> {
     let own = statement.effects.iter().map(|effect| effect.action).collect::<BTreeSet<_>>();

@@ -48,6 +48,8 @@ pub struct Facts {
     pub event_triggers: Vec<CodeUse>,
     /// Whether the server is known to have no subscriptions, in any database, and so no connection strings of any.
     pub without_subscriptions: bool,
+    /// Whether the database is known to have no user mappings, and so no passwords for foreign servers.
+    pub without_user_mappings: bool,
     /// All schemas, those of sessions left out.
     pub schemas: HashSet<String>,
     /// The search path that a role gets at login where the role has none of its own.

@@ -14,7 +14,7 @@ use super::facts::{
 };
 use super::names::{Found, Names};
 use crate::sql::functions::{builtin, keyword_call};
-use crate::sql::system::{SUBSCRIPTIONS, secret};
+use crate::sql::system::{SUBSCRIPTIONS, USER_MAPPINGS, secret};
 use crate::sql::{
     Action, Certainty, Effect, Extent, FunctionUse, Name, Notation, Object, ObjectKind, SessionChange, Statement,
 };
@@ -553,10 +553,11 @@ impl<'a> Resolver<'a> {
 
     /// Whether an effect is a read of connection strings where there are none.
     fn tells_nothing(&self, effect: &Effect) -> bool {
+        let name = effect.object.name.as_str();
         effect.action == Action::Host
             && effect.object.kind == ObjectKind::System
-            && effect.object.name == SUBSCRIPTIONS
-            && self.facts.without_subscriptions
+            && (self.facts.without_subscriptions && name == SUBSCRIPTIONS
+                || self.facts.without_user_mappings && USER_MAPPINGS.contains(&name))
             && !self.context.pending_definitions
     }
 

@@ -511,6 +511,7 @@ fn connection_strings_are_secret_where_there_are_any() {
         effects.iter().any(|effect| effect.action == Action::Host)
     };
     let without = Facts { without_subscriptions: true, ..facts.clone() };
+    let unmapped = Facts { without_user_mappings: true, ..facts.clone() };
     let pending = NameContext { pending_definitions: true, ..usual() };
     for sql in ["select subconninfo from pg_subscription", "table subs", "select * from pg_subscription"] {
         assert!(secrets(sql, &facts, &usual()), "{sql}");
@@ -520,6 +521,13 @@ fn connection_strings_are_secret_where_there_are_any() {
     for sql in ["table maps", "table larges", "select umoptions from pg_user_mappings", "select 1 from pg_largeobject"]
     {
         assert!(secrets(sql, &without, &usual()), "{sql}");
+    }
+    for sql in ["table maps", "select umoptions from pg_user_mappings", "table pg_user_mapping"] {
+        assert!(secrets(sql, &facts, &usual()) && secrets(sql, &unmapped, &pending), "{sql}");
+        assert!(!secrets(sql, &unmapped, &usual()), "{sql}");
+    }
+    for sql in ["table larges", "select subconninfo from pg_subscription"] {
+        assert!(secrets(sql, &unmapped, &usual()), "{sql}");
     }
     for sql in ["select subname from pg_subscription", "select srvname from pg_user_mappings"] {
         assert!(!secrets(sql, &facts, &usual()), "{sql}");

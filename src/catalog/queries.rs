@@ -45,6 +45,7 @@ rows(oid, xmin) as (
   union all select a.attrelid, a.xmin from pg_constraint k join pg_attribute a on a.attrelid = k.confrelid
             where k.contype = 'f' and a.attnum = any (k.confkey)
   union all select subdbid, '0'::xid from pg_subscription
+  union all select umid, '0'::xid from pg_user_mappings
   union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
             where c.oid >= 16384 and c.relkind = 'c' and a.attnum > 0)
 select count(*) || '.' || coalesce(sum(hashint8extended((oid::bigint << 32) | xmin::text::bigint, 0)), 0)
@@ -217,5 +218,6 @@ pub(super) const INHERITANCE: &str = "select inhparent, inhrelid from pg_inherit
 /// Event triggers.
 pub(super) const EVENT_TRIGGERS: &str = "select evtfoid from pg_event_trigger where evtenabled <> 'D'";
 
-/// Whether there are no subscriptions. Their names may be read by everybody.
-pub(super) const WITHOUT_SUBSCRIPTIONS: &str = "select not exists (select subname from pg_subscription)";
+/// Whether there are no subscriptions, and no user mappings. That there are any may be read by everybody.
+pub(super) const WITHOUT_SECRETS: &str =
+    "select not exists (select subname from pg_subscription), not exists (select umid from pg_user_mappings)";

@@ -52,7 +52,7 @@ pub(super) fn batch() -> String {
         queries::EXPRESSIONS,
         queries::INHERITANCE,
         queries::EVENT_TRIGGERS,
-        queries::WITHOUT_SUBSCRIPTIONS,
+        queries::WITHOUT_SECRETS,
         "commit",
     ];
     queries.join(";")
@@ -257,7 +257,9 @@ pub(super) fn facts(
         let code = assembly.code(line.number(0)?);
         assembly.facts.event_triggers.push(code);
     }
-    assembly.facts.without_subscriptions = answers.line()?.truth(0)?;
+    let without = answers.line()?;
+    assembly.facts.without_subscriptions = without.truth(0)?;
+    assembly.facts.without_user_mappings = without.truth(1)?;
     Ok((assembly.finish(), fingerprint))
 }
 

@@ -19,6 +19,10 @@ pub struct Secret {
 /// The name of the relation that holds the connection strings of subscriptions.
 pub const SUBSCRIPTIONS: &str = "pg_subscription";
 
+/// The relations that hold the options of user mappings, passwords for foreign servers among them.
+pub const USER_MAPPINGS: [&str; 4] =
+    ["_pg_user_mappings", "pg_user_mapping", "pg_user_mappings", "user_mapping_options"];
+
 const PASSWORDS: &str = "password hashes";
 const FILES: &str = "the server's configuration files";
 const LARGE_OBJECTS: &str = "the contents of large objects";
