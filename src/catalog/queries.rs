@@ -18,7 +18,8 @@ pub(super) const BEGIN: &str =
     "begin isolation level repeatable read read only; set local search_path = pg_catalog, pg_temp";
 
 /// A value that changes whenever a definition that matters does: for each catalog the number of rows and a sum over
-/// the row versions. An update in place (`reltuples`) does not change it; CREATE OR REPLACE does.
+/// the row versions; for columns, of which there are many, a sum over their names. An update in place (`reltuples`) does not
+/// change it; CREATE OR REPLACE does.
 pub(super) const FINGERPRINT: &str = "
 with temporary as materialized (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_'),
 rows(oid, xmin) as (
@@ -47,7 +48,10 @@ rows(oid, xmin) as (
   union all select subdbid, '0'::xid from pg_subscription
   union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
             where c.oid >= 16384 and c.relkind = 'c' and a.attnum > 0)
-select count(*) || '.' || coalesce(sum(hashint8extended((oid::bigint << 32) | xmin::text::bigint, 0)), 0)
+select count(*) || '.' || coalesce(sum(hashint8extended((oid::bigint << 32) | xmin::text::bigint, 0)), 0) || '.' ||
+  (select coalesce(sum(hashnameextended(attname, attrelid::bigint)), 0) from pg_attribute
+    where attrelid >= 16384 and attnum > 0 and attinhcount = 0
+      and attrelid not in (select oid from pg_class where relpersistence = 't'))
 from rows";
 
 /// The server's version.
@@ -73,6 +77,13 @@ pub(super) const RELATIONS: &str = "
 select c.oid, n.nspname, c.relname, c.relkind, c.reltuples::bigint, c.relpages, c.relrowsecurity
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relpersistence <> 't' and n.nspname <> 'pg_toast'";
+
+/// The names of columns, but for those that come from a parent.
+pub(super) const COLUMNS: &str = "
+select attrelid, string_agg(attname, e'\\x01') from pg_attribute
+where attrelid >= 16384 and attnum > 0 and attinhcount = 0 and not attisdropped
+  and attrelid in (select oid from pg_class where relkind in ('r', 'p', 'v', 'm', 'f') and relpersistence <> 't')
+group by attrelid";
 
 /// Names of the server's own functions.
 pub(super) const BUILTINS: &str = "select oid, proname from pg_proc where oid < 16384";

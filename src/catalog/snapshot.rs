@@ -8,8 +8,8 @@ use super::extensions::reviewed;
 use super::queries;
 use crate::blast::SearchPath;
 use crate::blast::facts::{
-    CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation, RelationKind, Rule,
-    Trigger, UserFunction, UserOperator,
+    CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
+    RelationKind, Rule, Trigger, UserFunction, UserOperator,
 };
 use crate::sql::functions::builtin;
 
@@ -28,6 +28,9 @@ const COLUMNS: u32 = 0;
 /// No catalog: what makes the value of a column of a domain that is given none. A cast does not run it.
 const DEFAULT: u32 = 1;
 
+/// How many bytes of names of columns are kept of a database; those of the relations beyond are not known.
+const MOST_COLUMN_NAMES: usize = 32 << 20;
+
 /// All that is asked, in the order in which the answers come.
 pub(super) fn batch() -> String {
     let queries = [
@@ -37,6 +40,7 @@ pub(super) fn batch() -> String {
         queries::ROLE_SETTINGS,
         queries::SCHEMAS,
         queries::RELATIONS,
+        queries::COLUMNS,
         queries::BUILTINS,
         queries::FUNCTIONS,
         queries::OPERATORS,
@@ -227,6 +231,7 @@ pub(super) fn facts(
         assembly.facts.schemas.insert(line.string(0)?);
     }
     assembly.relations(&answers.rows()?)?;
+    assembly.column_names(&answers.rows()?)?;
     for line in answers.rows()? {
         assembly.builtins.insert(line.number(0)?, line.string(1)?);
     }
@@ -252,6 +257,7 @@ pub(super) fn facts(
     for line in answers.rows()? {
         let (parent, child) = (line.number(0)?, line.number(1)?);
         assembly.change(parent, |relation| relation.children.push(child));
+        assembly.change(child, |relation| relation.parents.push(parent));
     }
     for line in answers.rows()? {
         let code = assembly.code(line.number(0)?);
@@ -350,6 +356,21 @@ impl Assembly {
             let system = oid < FIRST_USER_OID && matches!(schema.as_str(), "pg_catalog" | "information_schema");
             let name = line.string(2)?;
             self.facts.add_relation(Relation { oid, schema, name, kind, rows, bytes, system, ..Relation::default() });
+        }
+        Ok(())
+    }
+
+    /// A relation without a line has no columns of its own.
+    fn column_names(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for relation in self.facts.relations.values_mut().filter(|relation| relation.oid >= FIRST_USER_OID) {
+            relation.columns = Some(ColumnNames::default());
+        }
+        let mut bytes = 0;
+        for line in lines {
+            let (relation, names) = (line.number(0)?, line.text(1)?);
+            bytes += names.len();
+            let names = (bytes <= MOST_COLUMN_NAMES).then(|| ColumnNames::new(names));
+            self.change(relation, |relation| relation.columns = names);
         }
         Ok(())
     }
