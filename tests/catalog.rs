@@ -55,6 +55,7 @@ fn blank() -> Statement {
         untyped_values: false,
         declared_types: Vec::new(),
         assigned: None,
+        assumptions: Vec::new(),
     }
 }
 
