@@ -72,6 +72,9 @@ impl<'a> Source<'a> {
 pub(super) trait Literals {
     /// The text of a literal. Who asks makes the answer depend on it.
     fn text(&mut self, token: usize) -> &str;
+
+    /// Whether it is a string.
+    fn is_string(&self, token: usize) -> bool;
 }
 
 /// Whose columns a question is about.
@@ -141,7 +144,7 @@ impl<'a> Judge<'_, 'a> {
                 let mut each = parts.iter().map(|part| self.judge(part, negated));
                 let each = each.try_fold(Grounds::default(), |all, one| Some(all.and(&one?)));
                 self.alternative = around;
-                each.filter(|_| !covers(parts, negated))
+                each.filter(|_| !covers(parts, negated, self.literals))
             }
         }
     }
@@ -207,9 +210,8 @@ impl<'a> Judge<'_, 'a> {
 
     /// Whether comparing a column with any of some values leaves rows out: each must.
     fn one_of_narrows(&mut self, test: &Test<'a>, items: &[Constant]) -> bool {
-        let is_truth = |item: &&Constant| matches!(item, Constant::Word(Keyword::True | Keyword::False));
         match test.kind {
-            TestKind::Equal => items.iter().filter(is_truth).count() < 2,
+            TestKind::Equal => !are_all_truths(items, self.literals),
             TestKind::Like | TestKind::Regex => items.iter().all(|item| self.narrows(test.kind, *item)),
             TestKind::Below | TestKind::Above => {
                 test.pure && !items.is_empty() && items.iter().all(|item| self.narrows(test.kind, *item))
@@ -251,7 +253,7 @@ impl<'a> Judge<'_, 'a> {
             TestKind::Unlike => !bounds::is_low(text, negative, 0.0),
             TestKind::Below => !bounds::is_high(text, negative),
             TestKind::Like => text.chars().any(|c| c != '%' && c != '_'),
-            TestKind::Regex => regex_narrows(text),
+            TestKind::Regex => bounds::must_have(text),
             TestKind::NotLike | TestKind::NotRegex => !text.is_empty(),
             TestKind::Contains => bounds::is_some(text),
             TestKind::Equal
@@ -264,49 +266,90 @@ impl<'a> Judge<'_, 'a> {
     }
 }
 
-/// Whether a regular expression surely fails for some text: it has a letter or digit that must be there.
-fn regex_narrows(pattern: &str) -> bool {
-    pattern.chars().any(char::is_alphanumeric) && !pattern.contains(['|', '*', '?', '{', '\\'])
+/// Whether a list is one of truth values, with both among them.
+fn are_all_truths(items: &[Constant], literals: &mut dyn Literals) -> bool {
+    /// With more, it is no list of those.
+    const MOST: usize = 4;
+    let words = items.iter().filter(|item| matches!(item, Constant::Word(Keyword::True | Keyword::False)));
+    let both = words.count() > 1;
+    if both || items.len() < 2 || items.len() > MOST {
+        return both;
+    }
+    let mut seen = [false; 2];
+    for item in items {
+        match item {
+            Constant::Word(Keyword::Null) => {}
+            Constant::Word(word) => seen[usize::from(*word == Keyword::True)] = true,
+            Constant::Literal { token, .. } if literals.is_string(*token) => match bounds::truth(literals.text(*token))
+            {
+                Some(truth) => seen[usize::from(truth)] = true,
+                None => return false,
+            },
+            _ => return false,
+        }
+    }
+    seen == [true, true]
+}
+
+/// One test of a column among alternatives.
+struct Alternative<'c> {
+    column: &'c str,
+    kind: TestKind,
+    /// It is one of truth if the column is.
+    is_text: bool,
 }
 
 /// Whether alternatives that each leave rows out leave none out together: `id = 5 OR id <> 5`.
-fn covers(parts: &[Condition<'_>], negated: bool) -> bool {
-    let mut seen: Vec<(&str, TestKind)> = Vec::new();
+fn covers(parts: &[Condition<'_>], negated: bool, literals: &mut dyn Literals) -> bool {
+    let mut seen = Vec::new();
     for part in parts {
-        collect_tests(part, negated, &mut seen);
+        collect_tests(part, negated, literals, &mut seen);
     }
-    seen.sort_by_key(|(name, _)| *name);
-    seen.chunk_by(|one, two| one.0 == two.0).any(|tests| {
-        let has = |wanted: &[TestKind]| tests.iter().any(|(_, kind)| wanted.contains(kind));
+    seen.sort_by_key(|test| test.column);
+    seen.chunk_by(|one, two| one.column == two.column).any(|tests| {
+        let has = |wanted: &[TestKind]| tests.iter().any(|test| wanted.contains(&test.kind));
+        // Among other texts, `'t'` is one of them.
+        let are_truths = !has(&[TestKind::Equal]) || !tests.iter().any(|test| test.is_text);
         let unlike = [TestKind::Unlike, TestKind::NotLike, TestKind::NotRegex, TestKind::NotNull];
         (tests.len() > 1 && has(&unlike))
             || (has(&[TestKind::Below]) && has(&[TestKind::Above]))
-            || (has(&[TestKind::True]) && has(&[TestKind::False]))
+            || (has(&[TestKind::True]) && has(&[TestKind::False]) && are_truths)
     })
 }
 
-fn collect_tests<'c>(condition: &'c Condition<'_>, negated: bool, seen: &mut Vec<(&'c str, TestKind)>) {
+fn collect_tests<'c>(
+    condition: &'c Condition<'_>,
+    negated: bool,
+    literals: &mut dyn Literals,
+    seen: &mut Vec<Alternative<'c>>,
+) {
     match condition {
         Condition::Test(test) => {
             let kind = if negated { test.kind.negated() } else { test.kind };
-            seen.push((test.column.name, truth_kind(kind, &test.against)));
+            let (kind, is_text) = truth_kind(kind, &test.against, literals);
+            seen.push(Alternative { column: test.column.name, kind, is_text });
         }
-        Condition::Not(inner) => collect_tests(inner, !negated, seen),
+        Condition::Not(inner) => collect_tests(inner, !negated, literals, seen),
         Condition::All(parts) | Condition::Any(parts) => {
             for part in parts {
-                collect_tests(part, negated, seen);
+                collect_tests(part, negated, literals, seen);
             }
         }
         Condition::Exists(_) | Condition::Opaque => {}
     }
 }
 
-/// `active = true` is `active`.
-fn truth_kind(kind: TestKind, against: &Against<'_>) -> TestKind {
+/// `active = true` is `active`, and so is `active = 't'`, which a text says.
+fn truth_kind(kind: TestKind, against: &Against<'_>, literals: &mut dyn Literals) -> (TestKind, bool) {
+    let of = |truth: bool| if truth { TestKind::True } else { TestKind::False };
     match (kind, against) {
-        (TestKind::Equal, Against::Constant(Constant::Word(Keyword::True))) => TestKind::True,
-        (TestKind::Equal, Against::Constant(Constant::Word(Keyword::False))) => TestKind::False,
-        _ => kind,
+        (TestKind::Equal, Against::Constant(Constant::Word(word @ (Keyword::True | Keyword::False)))) => {
+            (of(*word == Keyword::True), false)
+        }
+        (TestKind::Equal, Against::Constant(Constant::Literal { token, .. })) if literals.is_string(*token) => {
+            bounds::truth(literals.text(*token)).map_or((kind, false), |truth| (of(truth), true))
+        }
+        _ => (kind, false),
     }
 }
 

@@ -71,6 +71,10 @@ impl Literals for Consulted<'_, '_> {
         *self.depends = true;
         self.cursor.text_of(token)
     }
+
+    fn is_string(&self, token: usize) -> bool {
+        self.cursor.kind_of(token) == Some(TokenKind::String)
+    }
 }
 
 impl<'a> Parser<'a> {
