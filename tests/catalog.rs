@@ -55,6 +55,7 @@ fn blank() -> Statement {
         untyped_values: false,
         declared_types: Vec::new(),
         assigned: None,
+        assumptions: Vec::new(),
     }
 }
 
@@ -310,12 +311,16 @@ fn approved_code_passes_until_its_body_changes() {
 fn every_definition_is_noticed() {
     let postgres = fixture();
     let runtime = runtime();
-    let catalog = Catalog::new(side(&postgres));
+    let limits = Limits { columns_every: Duration::ZERO, ..Limits::default() };
+    let catalog = Catalog::new(SideConnection { limits, ..side(&postgres) });
     let version = || runtime.block_on(catalog.refresh("shop")).unwrap().version;
     let mut before = version();
     let changes = [
         "create table n(a int, b text)",
         "alter table n add c int",
+        "alter table n rename c to e",
+        "alter table n drop e",
+        "alter view v_users rename email to mail",
         "alter table n alter a set default wipe()",
         "alter table n add check (a > 0)",
         "create index on n (a)",
@@ -372,12 +377,43 @@ fn every_definition_is_noticed() {
         "analyze",
         "vacuum audit",
         "create temp table t(a serial primary key, check (a > 0)); drop table t",
+        "create temp table t(a int); alter table t rename a to b",
         "select nextval('sq')",
         "comment on table users is 'x'",
     ] {
         postgres.sql("shop", same).unwrap();
         assert_eq!(version(), before, "taken for a definition: {same}");
     }
+}
+
+#[test]
+fn columns_are_known_those_of_parents_too() {
+    let postgres = fixture();
+    let make = "create table root(a int, b text) partition by range (a); create table leaf partition of root default;
+        create table child(c int) inherits (orders); create table odd(); alter table users drop email cascade;
+        create materialized view m as select 1 as one";
+    postgres.sql("shop", make).unwrap();
+    let facts = facts(&postgres);
+    for (relation, column, there) in [
+        ("users", "name", true),
+        ("users", "email", false),
+        ("users", "user_id", false),
+        ("leaf", "b", true),
+        ("leaf", "c", false),
+        ("child", "c", true),
+        ("child", "user_id", true),
+        ("child", "name", false),
+        ("orders", "c", false),
+        ("odd", "a", false),
+        ("v_wipe", "x", true),
+        ("m", "one", true),
+        ("m", "two", false),
+    ] {
+        let found = facts.relation("public", relation).unwrap();
+        assert_eq!(facts.has_column(found, column), Some(there), "{relation}.{column}");
+    }
+    let own = facts.relation("pg_catalog", "pg_class").unwrap();
+    assert_eq!(facts.has_column(own, "relname"), None);
 }
 
 #[test]
@@ -392,6 +428,23 @@ fn search_paths_at_login_are_known() {
     assert_eq!(*facts.login_search_path("ro"), known(&["evil"]));
     assert_eq!(*facts.login_search_path("app"), known(&["B", "$user"]));
     assert_eq!(*facts.login_search_path("victim"), known(&["public", "evil"]));
+}
+
+/// Columns are many, and looked at seldom; but at once where a definition came through us.
+#[test]
+fn names_of_columns_are_noticed_when_it_is_time_or_something_was_defined() {
+    let postgres = fixture();
+    postgres.sql("shop", "create table n (a int)").unwrap();
+    let runtime = runtime();
+    let catalog = Catalog::new(side(&postgres));
+    let version = || runtime.block_on(catalog.refresh("shop")).unwrap().version;
+    let before = version();
+    postgres.sql("shop", "alter table n rename a to b").unwrap();
+    assert_eq!(version(), before);
+    catalog.invalidate("shop");
+    let after = version();
+    assert!(after > before);
+    assert_eq!(version(), after);
 }
 
 #[test]

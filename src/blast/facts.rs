@@ -75,6 +75,22 @@ impl Facts {
         self.named(name).find(|relation| relation.schema == schema)
     }
 
+    /// Whether a relation has a column of that name; `None` where that is not known.
+    #[must_use]
+    pub fn has_column(&self, relation: &Relation, column: &str) -> Option<bool> {
+        let mut seen = HashSet::from([relation.oid]);
+        let mut open = vec![relation];
+        while let Some(relation) = open.pop() {
+            if relation.columns.as_ref()?.contains(column) {
+                return Some(true);
+            }
+            for oid in relation.parents.iter().filter(|oid| seen.insert(**oid)) {
+                open.push(self.relations.get(oid)?);
+            }
+        }
+        Some(false)
+    }
+
     /// Adds a relation under its OID and its name.
     pub fn add_relation(&mut self, relation: Relation) {
         self.relation_names.entry(relation.name.clone()).or_default().push(relation.oid);
@@ -119,6 +135,10 @@ pub struct Relation {
     pub triggers: Vec<Trigger>,
     /// Its partitions or inheritance children, by OID; not recursively.
     pub children: Vec<u32>,
+    /// What it is a partition or inheritance child of, by OID; not recursively.
+    pub parents: Vec<u32>,
+    /// The names of its columns, those of its parents left out; `None` where they are not known.
+    pub columns: Option<ColumnNames>,
     /// The relations a view reads, by OID; not recursively.
     pub reads: Vec<u32>,
     /// The relations that its row security policies read, by OID; not recursively.
@@ -139,6 +159,25 @@ pub struct Relation {
     pub columns_run_code: bool,
     /// Its rules, a view's own `_RETURN` left out.
     pub rules: Vec<Rule>,
+}
+
+/// The names of columns, as one text: there may be very many of them, and few are looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ColumnNames(Box<str>);
+
+impl ColumnNames {
+    /// What stands between the names.
+    pub const SEPARATOR: char = '\u{1}';
+
+    /// From the names with separators between them.
+    #[must_use]
+    pub fn new(joined: &str) -> Self {
+        Self(joined.into())
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.0.split(Self::SEPARATOR).any(|column| column == name)
+    }
 }
 
 /// What kind of relation: `pg_class.relkind`.

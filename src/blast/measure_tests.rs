@@ -46,6 +46,7 @@ fn of(action: Action, extent: Extent, name: &str, facts: &Facts, estimates: &Est
         untyped_values: false,
         declared_types: Vec::new(),
         assigned: None,
+        assumptions: Vec::new(),
     };
     let names = NameContext { search_path: SearchPath::Known(vec!["public".to_owned()]), ..NameContext::default() };
     let resolved = Resolved::default();

@@ -16,7 +16,8 @@ use super::names::{Found, Names};
 use crate::sql::functions::{builtin, keyword_call};
 use crate::sql::system::{SUBSCRIPTIONS, USER_MAPPINGS, secret};
 use crate::sql::{
-    Action, Certainty, Effect, Extent, FunctionUse, Name, Notation, Object, ObjectKind, SessionChange, Statement,
+    Action, Assumption, Certainty, Effect, Extent, FunctionUse, Name, Notation, Object, ObjectKind, SessionChange,
+    Statement,
 };
 
 /// Reasons beyond these are left out: an approver reads a handful.
@@ -288,11 +289,16 @@ impl<'a> Resolver<'a> {
         });
         self.assigned = if through_view { None } else { statement.assigned.clone() };
         for effect in &statement.effects {
+            if Self::is_answered_below(effect, statement) || self.tells_nothing(effect) {
+                continue;
+            }
             if self.is_index_on_temporary(effect, statement) {
                 let mut effect = effect.clone().temporary();
                 effect.object.schema = Some("pg_temp".to_owned());
                 self.effect(&effect);
-            } else if !Self::is_answered_below(effect, statement) && !self.tells_nothing(effect) {
+            } else if effect.extent == Extent::Bounded && !self.is_bounded(effect, &statement.assumptions) {
+                self.effect(&effect.clone().with_extent(Extent::Whole));
+            } else {
                 self.effect(effect);
             }
         }
@@ -324,6 +330,35 @@ impl<'a> Resolver<'a> {
             && object.schema.is_none()
             && altered.next() == Some(true)
             && altered.all(|is| is)
+    }
+
+    /// Whether a change is as bounded as the text says: what that takes for columns of a query are some, as far as is known.
+    /// What an open transaction has made of them cannot be seen.
+    fn is_bounded(&mut self, effect: &Effect, assumptions: &[Assumption]) -> bool {
+        let mut of_effect =
+            assumptions.iter().filter(|assumed| assumed.action == effect.action && assumed.object == effect.object);
+        let Some(wrong) = of_effect.find(|assumed| !self.may_hold(assumed)) else { return true };
+        let verb = if effect.action == Action::Delete { "deletes" } else { "updates" };
+        let relations: Vec<_> = wrong.relations.iter().map(written).collect();
+        self.reason(|| {
+            format!(
+                "{verb} possibly every row of {}: {} is no column of {}, so it is that of the row itself",
+                effect.object,
+                wrong.column,
+                relations.join(" or ")
+            )
+        });
+        false
+    }
+
+    fn may_hold(&self, assumed: &Assumption) -> bool {
+        let may_have = |relation: &Relation| self.facts.has_column(relation, &assumed.column).unwrap_or(true);
+        self.context.pending_definitions
+            || assumed.relations.iter().any(|name| match self.names.relation(name.schema.as_deref(), &name.name) {
+                Found::One(relation) => may_have(relation),
+                Found::Several(relations) => relations.into_iter().any(may_have),
+                Found::Temporary | Found::Nothing => true,
+            })
     }
 
     /// A text alone takes each function that is not the server's own for code. Here it is looked up.

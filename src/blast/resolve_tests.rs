@@ -1,5 +1,5 @@
 use super::*;
-use crate::blast::facts::{ForeignKey, Rule, Trigger, UserFunction, UserOperator};
+use crate::blast::facts::{ColumnNames, ForeignKey, Rule, Trigger, UserFunction, UserOperator};
 
 /// A database with the schemas `public` and `evil`, on Postgres 15.
 fn facts() -> Facts {
@@ -61,6 +61,7 @@ fn blank() -> Statement {
         untyped_values: false,
         declared_types: Vec::new(),
         assigned: None,
+        assumptions: Vec::new(),
     }
 }
 
@@ -407,6 +408,55 @@ fn keys_spread_deletes_updates_and_truncates() {
     expect(&assigning("name"), &facts, &usual(), &["update table public.users"]);
     let reached = resolve(&assigning("id"), &facts, &usual()).effects;
     assert_eq!((reached.len(), reached[1].extent), (2, Extent::Whole));
+}
+
+#[test]
+fn a_bound_that_rests_on_a_column_which_is_not_there_is_none() {
+    let with = |oid, table_name: &str, columns: &str, parents: &[u32]| Relation {
+        columns: Some(ColumnNames::new(columns)),
+        parents: parents.to_vec(),
+        ..table(oid, "public", table_name)
+    };
+    let mut facts = facts();
+    facts.add_relation(with(200, "users", "id\u{1}name", &[]));
+    facts.add_relation(with(201, "staging", "user_id\u{1}day", &[]));
+    facts.add_relation(with(202, "part", "", &[201]));
+    let update = |column: &str, relations: &[&str]| {
+        let statement = on(Action::Update, "users");
+        let assumption = Assumption {
+            object: statement.effects[0].object.clone(),
+            action: Action::Update,
+            column: column.to_owned(),
+            relations: relations.iter().map(|relation| name(relation)).collect(),
+        };
+        Statement { assumptions: vec![assumption], ..statement }
+    };
+    let extent = |column: &str, relations: &[&str], context: &NameContext| {
+        let resolved = resolve(&update(column, relations), &facts, context);
+        assert_eq!(resolved.reasons.is_empty(), resolved.effects[0].extent == Extent::Bounded);
+        resolved.effects[0].extent
+    };
+    for (column, relations) in
+        [("id", &["staging"][..]), ("users", &["staging"]), ("id", &["part"]), ("day", &["users"])]
+    {
+        assert_eq!(extent(column, relations, &usual()), Extent::Whole, "{column}");
+    }
+    // `orders` is one whose columns are not known, and nobody knows of `elsewhere`.
+    for (column, relations) in [
+        ("user_id", &["staging"][..]),
+        ("user_id", &["part"]),
+        ("id", &["staging", "users"]),
+        ("id", &["orders"]),
+        ("id", &["elsewhere"]),
+    ] {
+        assert_eq!(extent(column, relations, &usual()), Extent::Bounded, "{column}");
+    }
+    let temporary = NameContext { temporary: HashSet::from(["staging".to_owned()]), ..usual() };
+    assert_eq!(extent("id", &["staging"], &temporary), Extent::Bounded);
+    let pending = NameContext { pending_definitions: true, ..usual() };
+    assert_eq!(resolve(&update("id", &["staging"]), &facts, &pending).effects[0].extent, Extent::Bounded);
+    let other = Statement { effects: on(Action::Update, "orders").effects, ..update("id", &["staging"]) };
+    assert_eq!(resolve(&other, &facts, &usual()).effects[0].extent, Extent::Bounded);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::link::Link;
+use super::snapshot::{Fingerprint, Probe};
 use super::{CatalogError, Limits, SideConnection, queries, snapshot};
 use crate::blast::Facts;
 
@@ -37,9 +38,19 @@ pub(super) struct Database {
 /// A look at the database that succeeded.
 struct Look {
     facts: Arc<Facts>,
-    fingerprint: String,
+    fingerprint: Fingerprint,
+    /// When the names of columns were last looked at.
+    columns_at: Instant,
     began: Instant,
     generation: u64,
+}
+
+/// What a look saw.
+struct Seen {
+    facts: Arc<Facts>,
+    fingerprint: Fingerprint,
+    /// When the names of columns were looked at, where it was not now.
+    columns_at: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -113,9 +124,10 @@ impl Database {
         let generation = self.generation.load(Ordering::Acquire);
         // Taken out: if this future is dropped in between, so is the connection.
         match self.look(looking.link.take()).await {
-            Ok((link, facts, fingerprint)) => {
+            Ok((link, Seen { facts, fingerprint, columns_at })) => {
                 *looking = Looking { link: Some(link), failure: None };
-                let look = Look { facts: Arc::clone(&facts), fingerprint, began, generation };
+                let columns_at = columns_at.unwrap_or(began);
+                let look = Look { facts: Arc::clone(&facts), fingerprint, columns_at, began, generation };
                 self.latest.store(Some(Arc::new(look)));
                 Ok(facts)
             }
@@ -126,30 +138,35 @@ impl Database {
         }
     }
 
-    async fn look(&self, link: Option<Link>) -> Result<(Link, Arc<Facts>, String), CatalogError> {
+    async fn look(&self, link: Option<Link>) -> Result<(Link, Seen), CatalogError> {
         let reused = link.is_some();
         let link = match link {
             Some(link) => link,
             None => Link::open(&self.side, &self.name).await?,
         };
         match self.ask(&link).await {
-            Ok((facts, fingerprint)) => Ok((link, facts, fingerprint)),
+            Ok(seen) => Ok((link, seen)),
             // The server may have closed an idle connection; what a new one says counts.
             Err(_) if reused => {
                 let link = Link::open(&self.side, &self.name).await?;
-                let (facts, fingerprint) = self.ask(&link).await?;
-                Ok((link, facts, fingerprint))
+                let seen = self.ask(&link).await?;
+                Ok((link, seen))
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn ask(&self, link: &Link) -> Result<(Arc<Facts>, String), CatalogError> {
+    async fn ask(&self, link: &Link) -> Result<Seen, CatalogError> {
         if let Some(last) = self.latest.load_full() {
-            let (own, messages) = link.ask_both(queries::OWN_SETTINGS, &snapshot::probe()).await?;
-            let fingerprint = snapshot::fingerprint(&own, messages).map_err(|error| link.failed(&error))?;
+            let is_settled = last.generation == self.generation.load(Ordering::Acquire);
+            let is_time = last.columns_at.elapsed() >= self.side.limits.columns_every;
+            let probe = if is_settled && !is_time { Probe::Definitions } else { Probe::Columns };
+            let (own, messages) = link.ask_both(queries::OWN_SETTINGS, &probe.text()).await?;
+            let fingerprint =
+                Fingerprint::of(probe, &own, messages, &last.fingerprint).map_err(|error| link.failed(&error))?;
             if fingerprint == last.fingerprint {
-                return Ok((Arc::clone(&last.facts), fingerprint));
+                let columns_at = (probe == Probe::Definitions).then_some(last.columns_at);
+                return Ok(Seen { facts: Arc::clone(&last.facts), fingerprint, columns_at });
             }
         }
         let (own, messages) = link.ask_both(queries::OWN_SETTINGS, &snapshot::batch()).await?;
@@ -157,7 +174,7 @@ impl Database {
             snapshot::facts(&self.name, &own, messages).map_err(|error| link.failed(&error))?;
         facts.version = VERSION.fetch_add(1, Ordering::Relaxed);
         debug!(database = self.name, version = facts.version, relations = facts.relations.len(), "read the catalog");
-        Ok((Arc::new(facts), fingerprint))
+        Ok(Seen { facts: Arc::new(facts), fingerprint, columns_at: None })
     }
 
     /// Opens a connection that is nobody else's.

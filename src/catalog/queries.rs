@@ -51,6 +51,12 @@ rows(oid, xmin) as (
 select count(*) || '.' || coalesce(sum(hashint8extended((oid::bigint << 32) | xmin::text::bigint, 0)), 0)
 from rows";
 
+/// The same for the names of columns, of which there are many: it takes the server longer than all the rest.
+pub(super) const COLUMNS_FINGERPRINT: &str = "
+select coalesce(sum(hashnameextended(attname, attrelid::bigint)), 0) from pg_attribute
+where attrelid >= 16384 and attnum > 0 and attinhcount = 0
+  and attrelid not in (select oid from pg_class where relpersistence = 't')";
+
 /// The server's version.
 pub(super) const VERSION: &str = "select current_setting('server_version_num')";
 
@@ -74,6 +80,13 @@ pub(super) const RELATIONS: &str = "
 select c.oid, n.nspname, c.relname, c.relkind, c.reltuples::bigint, c.relpages, c.relrowsecurity
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relpersistence <> 't' and n.nspname <> 'pg_toast'";
+
+/// The names of columns, but for those that come from a parent.
+pub(super) const COLUMNS: &str = "
+select attrelid, string_agg(attname, e'\\x01') from pg_attribute
+where attrelid >= 16384 and attnum > 0 and attinhcount = 0 and not attisdropped
+  and attrelid in (select oid from pg_class where relkind in ('r', 'p', 'v', 'm', 'f') and relpersistence <> 't')
+group by attrelid";
 
 /// Names of the server's own functions.
 pub(super) const BUILTINS: &str = "select oid, proname from pg_proc where oid < 16384";

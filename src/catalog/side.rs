@@ -76,6 +76,8 @@ pub struct Limits {
     pub statement: Duration,
     /// How often a database with sessions is looked at again.
     pub probe_every: Duration,
+    /// How often the names of columns are looked at too: who renames one past us is noticed that much later.
+    pub columns_every: Duration,
     /// How old the last look may be; facts older than this are not given out.
     pub stale_after: Duration,
     /// How long a connection is kept that no session needs.
@@ -92,6 +94,7 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             statement: Duration::from_secs(30),
             probe_every: Duration::from_secs(1),
+            columns_every: Duration::from_secs(10),
             stale_after: Duration::from_secs(5),
             idle: Duration::from_secs(10),
             databases: 256,

@@ -8,8 +8,8 @@ use super::extensions::reviewed;
 use super::queries;
 use crate::blast::SearchPath;
 use crate::blast::facts::{
-    CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation, RelationKind, Rule,
-    Trigger, UserFunction, UserOperator,
+    CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
+    RelationKind, Rule, Trigger, UserFunction, UserOperator,
 };
 use crate::sql::functions::builtin;
 
@@ -28,15 +28,20 @@ const COLUMNS: u32 = 0;
 /// No catalog: what makes the value of a column of a domain that is given none. A cast does not run it.
 const DEFAULT: u32 = 1;
 
+/// How many bytes of names of columns are kept of a database; those of the relations beyond are not known.
+const MOST_COLUMN_NAMES: usize = 32 << 20;
+
 /// All that is asked, in the order in which the answers come.
 pub(super) fn batch() -> String {
     let queries = [
         queries::BEGIN,
         queries::FINGERPRINT,
+        queries::COLUMNS_FINGERPRINT,
         queries::VERSION,
         queries::ROLE_SETTINGS,
         queries::SCHEMAS,
         queries::RELATIONS,
+        queries::COLUMNS,
         queries::BUILTINS,
         queries::FUNCTIONS,
         queries::OPERATORS,
@@ -58,15 +63,50 @@ pub(super) fn batch() -> String {
     queries.join(";")
 }
 
-/// What is asked to see whether anything changed.
-pub(super) fn probe() -> String {
-    [queries::BEGIN, queries::FINGERPRINT, "commit"].join(";")
+/// How much is asked to see whether anything changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// All but the names of columns.
+    Definitions,
+    /// All.
+    Columns,
 }
 
-/// What differs whenever the facts may: the answers to [`queries::OWN_SETTINGS`], and to [`probe`] or [`batch`].
-pub(super) fn fingerprint(own: &[SimpleQueryMessage], messages: Vec<SimpleQueryMessage>) -> Result<String, Malformed> {
-    let own = OwnSettings::new(own)?;
-    Ok(format!("{} {}", Answers::new(messages).line()?.text(0)?, own.fingerprint()))
+impl Probe {
+    /// What is asked.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Definitions => [queries::BEGIN, queries::FINGERPRINT, "commit"].join(";"),
+            Self::Columns => [queries::BEGIN, queries::FINGERPRINT, queries::COLUMNS_FINGERPRINT, "commit"].join(";"),
+        }
+    }
+}
+
+/// What differs whenever the facts may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    definitions: String,
+    /// Of the names of columns.
+    columns: String,
+}
+
+impl Fingerprint {
+    /// From the answers to [`queries::OWN_SETTINGS`] and to a probe. What it did not ask is as in the last one.
+    pub(super) fn of(
+        probe: Probe,
+        own: &[SimpleQueryMessage],
+        messages: Vec<SimpleQueryMessage>,
+        last: &Self,
+    ) -> Result<Self, Malformed> {
+        let own = OwnSettings::new(own)?;
+        let mut answers = Answers::new(messages);
+        let definitions = format!("{} {}", answers.line()?.text(0)?, own.fingerprint());
+        let columns = match probe {
+            Probe::Definitions => last.columns.clone(),
+            Probe::Columns => answers.line()?.string(0)?,
+        };
+        Ok(Self { definitions, columns })
+    }
 }
 
 /// The settings that we have by ourselves.
@@ -213,10 +253,11 @@ pub(super) fn facts(
     database: &str,
     own: &[SimpleQueryMessage],
     messages: Vec<SimpleQueryMessage>,
-) -> Result<(Facts, String), Malformed> {
+) -> Result<(Facts, Fingerprint), Malformed> {
     let own = OwnSettings::new(own)?;
     let mut answers = Answers::new(messages);
-    let fingerprint = format!("{} {}", answers.line()?.text(0)?, own.fingerprint());
+    let definitions = format!("{} {}", answers.line()?.text(0)?, own.fingerprint());
+    let fingerprint = Fingerprint { definitions, columns: answers.line()?.string(0)? };
     let mut assembly = Assembly::default();
     assembly.facts.database = database.to_owned();
     assembly.facts.server_version = answers.line()?.number(0)?;
@@ -227,6 +268,7 @@ pub(super) fn facts(
         assembly.facts.schemas.insert(line.string(0)?);
     }
     assembly.relations(&answers.rows()?)?;
+    assembly.column_names(&answers.rows()?)?;
     for line in answers.rows()? {
         assembly.builtins.insert(line.number(0)?, line.string(1)?);
     }
@@ -252,6 +294,7 @@ pub(super) fn facts(
     for line in answers.rows()? {
         let (parent, child) = (line.number(0)?, line.number(1)?);
         assembly.change(parent, |relation| relation.children.push(child));
+        assembly.change(child, |relation| relation.parents.push(parent));
     }
     for line in answers.rows()? {
         let code = assembly.code(line.number(0)?);
@@ -352,6 +395,21 @@ impl Assembly {
             let system = oid < FIRST_USER_OID && matches!(schema.as_str(), "pg_catalog" | "information_schema");
             let name = line.string(2)?;
             self.facts.add_relation(Relation { oid, schema, name, kind, rows, bytes, system, ..Relation::default() });
+        }
+        Ok(())
+    }
+
+    /// A relation without a line has no columns of its own.
+    fn column_names(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        for relation in self.facts.relations.values_mut().filter(|relation| relation.oid >= FIRST_USER_OID) {
+            relation.columns = Some(ColumnNames::default());
+        }
+        let mut bytes = 0;
+        for line in lines {
+            let (relation, names) = (line.number(0)?, line.text(1)?);
+            bytes += names.len();
+            let names = (bytes <= MOST_COLUMN_NAMES).then(|| ColumnNames::new(names));
+            self.change(relation, |relation| relation.columns = names);
         }
         Ok(())
     }

@@ -154,6 +154,7 @@ pub(super) fn into_statement(span: std::ops::Range<usize>, command: String, mut 
         untyped_values: found.untyped_values,
         declared_types: Vec::new(),
         assigned: found.assigned,
+        assumptions: found.assumptions.into_vec(),
     }
 }
 

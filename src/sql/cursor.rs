@@ -162,6 +162,11 @@ impl<'a> Cursor<'a> {
         self.token(ahead).map_or("", |token| self.words.tokens.text(token))
     }
 
+    /// The kind of the token with this index in the statement.
+    pub(super) fn kind_of(&self, index: usize) -> Option<TokenKind> {
+        self.words.tokens.tokens().get(index).map(|token| token.kind)
+    }
+
     /// The text of the token with this index in the statement.
     pub(super) fn text_of(&self, index: usize) -> &'a str {
         self.words.tokens.tokens().get(index).map_or("", |token| self.words.tokens.text(token))

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::effect::{Action, Effect, Object, ObjectKind};
-use super::statement::{FunctionUse, Name, Notation, SessionChange, Statement};
+use super::statement::{Assumption, FunctionUse, Name, Notation, SessionChange, Statement};
 
 /// From how many values on a set is kept beside the list.
 const SMALL: usize = 16;
@@ -73,6 +73,8 @@ pub(super) struct Findings {
     pub(super) untyped_values: bool,
     /// See [`Statement::assigned`](super::Statement::assigned).
     pub(super) assigned: Option<Vec<String>>,
+    /// See [`Statement::assumptions`](super::Statement::assumptions).
+    pub(super) assumptions: Distinct<Assumption>,
     /// Relations with a secret column that are read, but not that column.
     pub(super) hidden: Vec<&'static str>,
 }
@@ -101,6 +103,7 @@ impl Findings {
         other.operators.iter().for_each(|operator| self.operators.push(operator.clone()));
         other.types.iter().for_each(|name| self.types.push(name.clone()));
         other.reasons.iter().for_each(|reason| self.reasons.push(reason.clone()));
+        other.assumptions.iter().for_each(|assumption| self.assumptions.push(assumption.clone()));
         self.depends_on_literals |= other.depends_on_literals;
     }
 

@@ -51,7 +51,7 @@ pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use limits::Limits;
 pub use settings::{Encoding, LexerSettings};
-pub use statement::{Argument, FunctionUse, Name, SessionChange, Statement};
+pub use statement::{Argument, Assumption, FunctionUse, Name, SessionChange, Statement};
 
 pub use statement::{DiscardTarget, Notation};
 

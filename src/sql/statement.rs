@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::effect::Effect;
+use super::effect::{Action, Effect, Object};
 
 /// A possibly qualified name, folded and unquoted as Postgres would.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,6 +12,20 @@ pub struct Name {
     pub schema: Option<String>,
     /// The name.
     pub name: String,
+}
+
+/// That a name without a qualifier is a column of the query that it stands in. Where it is none, Postgres takes the column
+/// of the row that is changed, and the query leaves no row out: `id IN (SELECT id FROM t)`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Assumption {
+    /// What is changed.
+    pub object: Object,
+    /// How.
+    pub action: Action,
+    /// The name.
+    pub column: String,
+    /// The relations one of which must have such a column.
+    pub relations: Vec<Name>,
 }
 
 /// A place where a function may be called.
@@ -63,6 +77,8 @@ pub struct Statement {
     pub declared_types: Vec<u32>,
     /// The columns that its UPDATEs may assign, and perhaps others; `None` where that is not known.
     pub assigned: Option<Vec<String>>,
+    /// What the catalog must not deny for a change to be as bounded as its effect says.
+    pub assumptions: Vec<Assumption>,
 }
 
 impl Statement {

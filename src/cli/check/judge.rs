@@ -238,6 +238,7 @@ impl Judge<'_> {
             untyped_values: true,
             declared_types: Vec::new(),
             assigned: None,
+            assumptions: Vec::new(),
         };
         let resolved = Resolved { effects: statement.effects.clone(), ..Resolved::default() };
         let risk = assess_unreadable(&statement, &resolved.effects);

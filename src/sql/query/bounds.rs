@@ -72,6 +72,25 @@ pub(super) fn is_some(text: &str) -> bool {
     }
 }
 
+/// Whether a regular expression surely fails for some text: it has a letter or digit that must be there, and not just any
+/// of the alphabet somewhere.
+pub(super) fn must_have(pattern: &str) -> bool {
+    let any_of_many = ["0-9", "a-z", "A-Z", "[:"].iter().any(|range| pattern.contains(range));
+    let outside = match (pattern.split_once('['), pattern.rsplit_once(']')) {
+        (Some((before, _)), Some((_, after))) if any_of_many && !pattern.ends_with('$') => [before, after],
+        _ => [pattern, ""],
+    };
+    outside.iter().any(|part| part.chars().any(char::is_alphanumeric)) && !pattern.contains(['|', '*', '?', '{', '\\'])
+}
+
+/// The truth value that a string is where one is asked for. Words that are also something else, `no` and `on`, are left
+/// out.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    let text = text.trim().to_ascii_lowercase();
+    let is = |word: &str| !text.is_empty() && word.starts_with(&text);
+    (is("true") || is("false")).then(|| is("true"))
+}
+
 /// A number in any form that the server reads.
 fn number(text: &str) -> Option<f64> {
     let digits: String = text.chars().filter(|c| *c != '_').collect();

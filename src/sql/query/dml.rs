@@ -3,10 +3,12 @@
 use super::Parser;
 use super::extent::{Link, MAX_SOURCES, Narrowed, Source, Target, narrow};
 use super::from::FromClause;
+use super::scope::{Columns, Grounds};
 use super::shape::{Condition, Exposed, QueryShape, Relation};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, Extent, ObjectKind};
 use crate::sql::keyword::Keyword;
+use crate::sql::statement::Assumption;
 use crate::sql::token::TokenKind;
 
 /// A target and the name it goes by in its statement.
@@ -16,22 +18,40 @@ struct Changed<'a> {
     alias: &'a str,
 }
 
+/// Rows that are given or changed.
+struct Rows<'a> {
+    /// They may be all of these.
+    exposes: Exposed<'a>,
+    /// On what grounds they are no others.
+    grounds: Grounds,
+}
+
+/// Whether a change leaves rows out.
+enum Bound {
+    /// It has no condition.
+    Missing,
+    /// Not that we know.
+    Unknown,
+    /// It does, on these grounds.
+    If(Grounds),
+}
+
 impl<'a> Parser<'a> {
     /// One of the four, behind its WITH: its rows are those given or changed.
     pub(super) fn change(&mut self) -> Parsed<QueryShape<'a>> {
-        let exposes = match self.cursor.keyword() {
+        let (rows, returns) = match self.cursor.keyword() {
             Some(Keyword::Insert) => self.insert()?,
             Some(Keyword::Update) => self.update()?,
             Some(Keyword::Delete) => self.delete()?,
-            Some(Keyword::Merge) => Exposed::one(self.merge()?),
+            Some(Keyword::Merge) => self.merge()?,
             _ => return self.cursor.refuse("a query is expected"),
         };
-        Ok(QueryShape { exposes, ..QueryShape::default() })
+        Ok(QueryShape { exposes: rows.exposes, grounds: rows.grounds, returns, ..QueryShape::default() })
     }
 
     /// `INSERT INTO name [AS alias] [(columns)] [OVERRIDING ...] query|VALUES|DEFAULT VALUES [ON CONFLICT ...]
     /// [RETURNING ...]`
-    fn insert(&mut self) -> Parsed<Exposed<'a>> {
+    fn insert(&mut self) -> Parsed<(Rows<'a>, Columns<'a>)> {
         self.cursor.expect(Keyword::Insert)?;
         self.cursor.expect(Keyword::Into)?;
         let relation = self.qualified_name(NamePosition::Column)?;
@@ -53,17 +73,16 @@ impl<'a> Parser<'a> {
             self.cursor.expect(Keyword::Value)?;
         }
         let defaults = self.cursor.eat_all(&[Keyword::Default, Keyword::Values]);
-        let given = if defaults { Exposed::default() } else { self.query_body()?.exposes };
+        let given = if defaults { QueryShape::default() } else { self.query_body()? };
+        let given = Rows { exposes: given.exposes, grounds: given.grounds };
         if self.cursor.eat_all(&[Keyword::On, Keyword::Conflict]) {
-            let of_all_rows = given.may_include(relation) || given.has_generated();
-            self.on_conflict(Changed { relation, alias }, of_all_rows)?;
+            self.on_conflict(Changed { relation, alias }, &given)?;
         }
-        self.returning()?;
-        Ok(given)
+        Ok((given, self.returning()?))
     }
 
-    /// `of_all_rows`: the rows given may be all that the relation has already.
-    fn on_conflict(&mut self, changed: Changed<'a>, of_all_rows: bool) -> Parsed<()> {
+    /// The rows given may be all that the relation has already.
+    fn on_conflict(&mut self, changed: Changed<'a>, given: &Rows<'a>) -> Parsed<()> {
         if self.cursor.eat_all(&[Keyword::On, Keyword::Constraint]) {
             self.cursor.name(NamePosition::Column)?;
         } else if self.cursor.at_kind(TokenKind::OpenParen) {
@@ -79,7 +98,9 @@ impl<'a> Parser<'a> {
         self.cursor.expect(Keyword::Update)?;
         self.cursor.expect(Keyword::Set)?;
         // Only rows that collide with those given.
-        self.changes(changed, Action::Update, "updates", Some(!of_all_rows));
+        let of_all_rows = given.exposes.may_include(changed.relation) || given.exposes.has_generated();
+        let bound = if of_all_rows { Bound::Unknown } else { Bound::If(given.grounds.clone()) };
+        self.changes(changed, Action::Update, bound);
         self.assignments()?;
         if self.cursor.eat(Keyword::Where) {
             self.expression()?;
@@ -104,26 +125,24 @@ impl<'a> Parser<'a> {
     }
 
     /// `UPDATE [ONLY] name [AS alias] SET ... [FROM ...] [WHERE ...] [RETURNING ...]`
-    fn update(&mut self) -> Parsed<Exposed<'a>> {
+    fn update(&mut self) -> Parsed<(Rows<'a>, Columns<'a>)> {
         self.cursor.expect(Keyword::Update)?;
         let changed = self.changed_relation()?;
         self.cursor.expect(Keyword::Set)?;
         self.assignments()?;
         let from = if self.cursor.eat(Keyword::From) { self.list_of_from()? } else { FromClause::default() };
         let changed = self.where_of_change(changed, from, Action::Update)?;
-        self.returning()?;
-        Ok(changed)
+        Ok((changed, self.returning()?))
     }
 
     /// `DELETE FROM [ONLY] name [AS alias] [USING ...] [WHERE ...] [RETURNING ...]`
-    fn delete(&mut self) -> Parsed<Exposed<'a>> {
+    fn delete(&mut self) -> Parsed<(Rows<'a>, Columns<'a>)> {
         self.cursor.expect(Keyword::Delete)?;
         self.cursor.expect(Keyword::From)?;
         let changed = self.changed_relation()?;
         let from = if self.cursor.eat(Keyword::Using) { self.list_of_from()? } else { FromClause::default() };
         let changed = self.where_of_change(changed, from, Action::Delete)?;
-        self.returning()?;
-        Ok(changed)
+        Ok((changed, self.returning()?))
     }
 
     /// `[ONLY] name [*] [[AS] alias]`. SET is no alias here.
@@ -196,49 +215,65 @@ impl<'a> Parser<'a> {
     }
 
     /// WHERE of an UPDATE or DELETE, and so how far it reaches: what it may return all rows of.
-    fn where_of_change(&mut self, changed: Changed<'a>, from: FromClause<'a>, action: Action) -> Parsed<Exposed<'a>> {
-        let bounded = if !self.cursor.eat(Keyword::Where) {
-            None
+    fn where_of_change(&mut self, changed: Changed<'a>, from: FromClause<'a>, action: Action) -> Parsed<Rows<'a>> {
+        let bound = if !self.cursor.eat(Keyword::Where) {
+            Bound::Missing
         } else if self.cursor.eat_all(&[Keyword::Current, Keyword::Of]) {
             self.cursor.name(NamePosition::Column)?;
-            Some(true)
+            Bound::If(Grounds::default())
         } else {
             self.targets.push(Target { relation: changed.relation, alias: changed.alias, others: from.sources });
             let condition = self.expression().map(super::shape::Shape::into_condition);
             let target = self.targets.pop();
             let condition = condition?;
             let conditions: Vec<_> = from.conditions.iter().chain([&condition]).collect();
-            Some(target.is_some_and(|target| self.excludes(&target, &from.links, &conditions)))
+            target.map_or(Bound::Unknown, |target| self.bound(&target, &from.links, &conditions))
         };
-        let verb = if action == Action::Delete { "deletes" } else { "updates" };
-        self.changes(changed, action, verb, bounded);
-        Ok(if bounded == Some(true) { Exposed::default() } else { Exposed::one(changed.relation) })
+        Ok(match self.changes(changed, action, bound) {
+            Some(grounds) => Rows { exposes: Exposed::default(), grounds },
+            None => Rows { exposes: Exposed::one(changed.relation), grounds: Grounds::default() },
+        })
     }
 
     /// Whether conditions leave rows of the target out; the links are those of what stands beside it.
-    fn excludes(&mut self, target: &Target<'a>, links: &[Link], conditions: &[&Condition<'a>]) -> bool {
-        let own = Source::whole(target.alias, Exposed::one(target.relation));
+    fn bound(&mut self, target: &Target<'a>, links: &[Link], conditions: &[&Condition<'a>]) -> Bound {
+        let own = Source::whole(target.alias, target.relation);
         let mut sources: Vec<_> = target.others.iter().cloned().chain([own]).collect();
         narrow(&mut sources, links, conditions, &mut self.literals());
-        sources.last().is_some_and(|own| own.narrowed != Narrowed::No)
+        match sources.pop() {
+            Some(own) if own.narrowed != Narrowed::No => Bound::If(own.grounds),
+            _ => Bound::Unknown,
+        }
     }
 
-    /// Notes a change; `bounded` is `None` without a condition.
-    fn changes(&mut self, changed: Changed<'a>, action: Action, verb: &str, bounded: Option<bool>) {
-        let name = changed.relation.display();
-        match bounded {
-            None => self.found.reason(format!("{verb} every row of {name}: no WHERE")),
-            Some(false) => {
-                self.found.reason(format!("{verb} possibly every row of {name}: its condition may be true for each"));
+    /// Notes a change; returns on what grounds it is bounded, if it is.
+    fn changes(&mut self, changed: Changed<'a>, action: Action, bound: Bound) -> Option<Grounds> {
+        let (name, verb) = (changed.relation.display(), if action == Action::Delete { "deletes" } else { "updates" });
+        let bounded = match bound {
+            Bound::If(grounds) => self.scopes.assumptions(&grounds).map(|assumptions| (grounds, assumptions)),
+            Bound::Missing => {
+                self.found.reason(format!("{verb} every row of {name}: no WHERE"));
+                self.write(changed.relation, action, Extent::Whole);
+                return None;
             }
-            Some(true) => {}
+            Bound::Unknown => None,
+        };
+        let Some((grounds, assumptions)) = bounded else {
+            self.found.reason(format!("{verb} possibly every row of {name}: its condition may be true for each"));
+            self.write(changed.relation, action, Extent::Whole);
+            return None;
+        };
+        self.write(changed.relation, action, Extent::Bounded);
+        for (column, relations) in assumptions {
+            let object = changed.relation.to_object(ObjectKind::Relation);
+            let relations = relations.into_iter().map(Relation::to_name).collect();
+            self.found.assumptions.push(Assumption { object, action, column: column.to_owned(), relations });
         }
-        let extent = if bounded == Some(true) { Extent::Bounded } else { Extent::Whole };
-        self.write(changed.relation, action, extent);
+        Some(grounds)
     }
 
     /// `MERGE INTO name [alias] USING item ON condition WHEN ... [RETURNING ...]`
-    fn merge(&mut self) -> Parsed<Relation<'a>> {
+    fn merge(&mut self) -> Parsed<(Rows<'a>, Columns<'a>)> {
         self.cursor.expect(Keyword::Merge)?;
         self.cursor.expect(Keyword::Into)?;
         let changed = self.changed_relation()?;
@@ -250,8 +285,8 @@ impl<'a> Parser<'a> {
         let result = self.merge_branches(changed, &from.links, from.conditions);
         self.targets.pop();
         result?;
-        self.returning()?;
-        Ok(changed.relation)
+        let rows = Rows { exposes: Exposed::one(changed.relation), grounds: Grounds::default() };
+        Ok((rows, self.returning()?))
     }
 
     /// `joined`: the conditions of joins inside the source.
@@ -276,15 +311,17 @@ impl<'a> Parser<'a> {
             }
         }
         let own = if self.cursor.eat(Keyword::And) { Some(self.expression()?.into_condition()) } else { None };
-        let bounded = self.branch_is_bounded(links, joined, own.as_ref(), unmatched && by_source);
+        let bound = self.bound_of_branch(links, joined, own.as_ref(), unmatched && by_source);
         self.cursor.expect(Keyword::Then)?;
         match self.cursor.eat_any(&[Keyword::Update, Keyword::Delete, Keyword::Insert, Keyword::Do]) {
             Some(Keyword::Update) => {
                 self.cursor.expect(Keyword::Set)?;
                 self.assignments()?;
-                self.changes(changed, Action::Update, "updates", Some(bounded));
+                self.changes(changed, Action::Update, bound);
             }
-            Some(Keyword::Delete) => self.changes(changed, Action::Delete, "deletes", Some(bounded)),
+            Some(Keyword::Delete) => {
+                self.changes(changed, Action::Delete, bound);
+            }
             Some(Keyword::Insert) => self.merge_insert(changed)?,
             Some(Keyword::Do) => {
                 self.cursor.expect(Keyword::Nothing)?;
@@ -299,21 +336,21 @@ impl<'a> Parser<'a> {
 
     /// Whether a branch of MERGE reaches some rows only: by the condition that joins and its `own` together, or, for
     /// rows that nothing was joined to, by its own alone.
-    fn branch_is_bounded(
+    fn bound_of_branch(
         &mut self,
         links: &[Link],
         joined: &[Condition<'a>],
         own: Option<&Condition<'a>>,
         without_partner: bool,
-    ) -> bool {
+    ) -> Bound {
         // Nothing is judged with so many sources: they need not be copied for each branch.
         let few = self.targets.last().filter(|target| target.others.len() < MAX_SOURCES);
-        let Some(target) = few.cloned() else { return false };
+        let Some(target) = few.cloned() else { return Bound::Unknown };
         if without_partner {
-            return own.is_some_and(|own| self.excludes(&target, &[], &[own]));
+            return own.map_or(Bound::Unknown, |own| self.bound(&target, &[], &[own]));
         }
         let all: Vec<_> = joined.iter().chain(own).collect();
-        self.excludes(&target, links, &all)
+        self.bound(&target, links, &all)
     }
 
     fn merge_insert(&mut self, changed: Changed<'a>) -> Parsed<()> {
@@ -333,9 +370,9 @@ impl<'a> Parser<'a> {
     }
 
     /// `RETURNING [WITH (OLD AS a, NEW AS b)] list`
-    fn returning(&mut self) -> Parsed<()> {
+    fn returning(&mut self) -> Parsed<Columns<'a>> {
         if !self.cursor.eat(Keyword::Returning) {
-            return Ok(());
+            return Ok(Columns::Unknown);
         }
         if self.cursor.eat(Keyword::With) {
             self.parenthesized(|parser| {

@@ -620,6 +620,9 @@ impl<'a> Parser<'a> {
             [] => return self.cursor.refuse("a column is expected"),
         };
         self.columns.push(column.qualifier);
+        if column.qualifier.is_none() {
+            self.scopes.name(column.name);
+        }
         if !self.cursor.at_kind(TokenKind::OpenBracket) {
             return Ok(Shape::Column(column));
         }

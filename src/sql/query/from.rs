@@ -6,7 +6,9 @@ use super::Parser;
 use super::expression::last_two;
 use super::extent::{Link, MAX_SOURCES, Narrowed, Source};
 use super::function::unpacks;
+use super::scope::{Columns, Grounds};
 use super::shape::{Condition, Exposed, QueryShape, Relation, Shape};
+use super::with::CommonTable;
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::keyword::Keyword;
 use crate::sql::token::TokenKind;
@@ -163,14 +165,16 @@ impl<'a> Parser<'a> {
 
     /// One item without joins.
     fn item_of_from(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
-        self.cursor.eat(Keyword::Lateral);
+        let lateral = self.cursor.eat(Keyword::Lateral);
         let seen = self.columns.len();
         if self.cursor.at_kind(TokenKind::OpenParen) {
+            let inside = self.scopes.inside();
             return match self.grouped(from)? {
                 Grouped::Query(query) => {
-                    let alias = self.alias()?.unwrap_or("");
-                    from.sources.push(self.source_of_query(alias, query, seen));
-                    Ok(())
+                    if !lateral {
+                        self.scopes.set_apart(inside);
+                    }
+                    self.query_item(from, query, seen)
                 }
                 // Only `(a JOIN b) AS x` may follow; its alias hides those inside.
                 Grouped::Joined => self.alias().map(drop),
@@ -200,7 +204,8 @@ impl<'a> Parser<'a> {
                 exposes = exposes.and(&Exposed::generated());
             }
             let narrowed = if few { Narrowed::Itself } else { Narrowed::No };
-            from.sources.push(Source { alias, exposes, narrowed });
+            let grounds = Grounds::default();
+            from.sources.push(Source { alias, exposes, narrowed, grounds, columns: Columns::Unknown });
             return Ok(());
         }
         self.relation_item(from)
@@ -218,20 +223,23 @@ impl<'a> Parser<'a> {
         query.reaches_out || (query.outer && self.columns.len() > seen)
     }
 
-    /// A query in FROM. One whose rows come from no relation is few rows itself, unless they come from the columns of
-    /// what stands beside it.
-    fn source_of_query(&self, alias: &'a str, query: QueryShape<'a>, seen: usize) -> Source<'a> {
+    /// A query in FROM, with its alias. One whose rows come from no relation is few rows itself, unless they come from the
+    /// columns of what stands beside it.
+    fn query_item(&mut self, from: &mut FromClause<'a>, query: QueryShape<'a>, seen: usize) -> Parsed<()> {
+        let (alias, names) = self.alias_with_columns()?;
         let lateral = self.depends_on_others(&query, seen);
+        let (grounds, columns) = (query.grounds.clone(), query.returns.clone().renamed(&names));
         let exposes = self.exposed_by(query, seen);
         let narrowed = if exposes.is_nothing() && !lateral { Narrowed::Itself } else { Narrowed::No };
-        Source { alias, exposes, narrowed }
+        from.sources.push(Source { alias: alias.unwrap_or(""), exposes, narrowed, grounds, columns });
+        Ok(())
     }
 
     /// `(SELECT ...)`, `(a JOIN b ON ...)`, however many parentheses.
     fn grouped(&mut self, from: &mut FromClause<'a>) -> Parsed<Grouped<'a>> {
         self.nested(|parser| {
             parser.cursor.open()?;
-            let seen = parser.columns.len();
+            let (seen, inside) = (parser.columns.len(), parser.scopes.inside());
             let first = (from.sources.len(), from.conditions.len());
             let result = if parser.at_query() {
                 Grouped::Query(parser.query_body()?)
@@ -242,8 +250,8 @@ impl<'a> Parser<'a> {
                     }
                     Grouped::Query(query) if parser.cursor.at_kind(TokenKind::CloseParen) => Grouped::Query(query),
                     Grouped::Query(query) => {
-                        let alias = parser.alias()?.unwrap_or("");
-                        from.sources.push(parser.source_of_query(alias, query, seen));
+                        parser.scopes.set_apart(inside);
+                        parser.query_item(from, query, seen)?;
                         parser.joins(from, first)?;
                         Grouped::Joined
                     }
@@ -356,15 +364,19 @@ impl<'a> Parser<'a> {
 
     /// `[AS] alias [(name, ...)]`
     pub(super) fn alias(&mut self) -> Parsed<Option<&'a str>> {
+        self.alias_with_columns().map(|(alias, _)| alias)
+    }
+
+    /// The same, with the names that it gives to columns.
+    fn alias_with_columns(&mut self) -> Parsed<(Option<&'a str>, Vec<&'a str>)> {
         let alias = if self.cursor.eat(Keyword::As) {
             Some(self.cursor.name(NamePosition::Column)?)
         } else {
             self.cursor.eat_name(NamePosition::Column)
         };
-        if alias.is_some() && self.cursor.at_kind(TokenKind::OpenParen) {
-            self.name_list(NamePosition::Column)?;
-        }
-        Ok(alias)
+        let named = alias.is_some() && self.cursor.at_kind(TokenKind::OpenParen);
+        let names = if named { self.names_in_parentheses()? } else { Vec::new() };
+        Ok((alias, names))
     }
 
     /// The alias of a function: may define the columns of a record.
@@ -406,8 +418,9 @@ impl<'a> Parser<'a> {
     fn relation_item(&mut self, from: &mut FromClause<'a>) -> Parsed<()> {
         let relation = self.relation_expression()?;
         let common = self.common_table(relation).is_some();
-        let exposes = self.read(relation);
-        let alias = self.alias()?.unwrap_or(relation.name);
+        let CommonTable { exposes, grounds, columns } = self.read(relation);
+        let (alias, names) = self.alias_with_columns()?;
+        let alias = alias.unwrap_or(relation.name);
         if self.cursor.eat(Keyword::Tablesample) {
             self.table_sample()?;
         }
@@ -415,7 +428,8 @@ impl<'a> Parser<'a> {
             from.relations.push((alias, relation));
         }
         let narrowed = if exposes.is_nothing() { Narrowed::Itself } else { Narrowed::No };
-        from.sources.push(Source { alias, exposes, narrowed });
+        let columns = columns.renamed(&names);
+        from.sources.push(Source { alias, exposes, narrowed, grounds, columns });
         Ok(())
     }
 
@@ -433,14 +447,15 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// A relation is read, or a common table expression of that name is; what that exposes.
-    pub(super) fn read(&mut self, relation: Relation<'a>) -> Exposed<'a> {
+    /// A relation is read, or a common table expression of that name is.
+    pub(super) fn read(&mut self, relation: Relation<'a>) -> CommonTable<'a> {
         if let Some(table) = self.common_table(relation) {
             self.calls += usize::from(self.common.calls);
             self.generators += usize::from(self.common.is_open(relation.name));
             return table;
         }
         self.found.reads.push(relation.to_name());
-        Exposed::one(relation)
+        let columns = Columns::Of(relation);
+        CommonTable { exposes: Exposed::one(relation), grounds: Grounds::default(), columns }
     }
 }

@@ -16,6 +16,7 @@ mod extent;
 mod from;
 mod function;
 mod json;
+mod scope;
 mod select;
 pub(in crate::sql) mod shape;
 mod type_name;
@@ -29,6 +30,7 @@ use super::keyword::Keyword;
 use super::statement::Name;
 use super::token::TokenKind;
 use extent::{Literals, Target};
+use scope::Scopes;
 pub(super) use shape::Relation;
 use with::CommonTables;
 
@@ -48,6 +50,8 @@ pub(super) struct Parser<'a> {
     targets: Vec<Target<'a>>,
     /// The qualifiers of the columns so far.
     columns: Vec<Option<&'a str>>,
+    /// The columns without one, by the query that they stand in.
+    scopes: Scopes<'a>,
     /// How many calls so far, in what queries return and read from, may put many rows into one, or make more of one.
     calls: usize,
     /// How many of them make rows of which nobody knows how many.
@@ -67,6 +71,10 @@ impl Literals for Consulted<'_, '_> {
         *self.depends = true;
         self.cursor.text_of(token)
     }
+
+    fn is_string(&self, token: usize) -> bool {
+        self.cursor.kind_of(token) == Some(TokenKind::String)
+    }
 }
 
 impl<'a> Parser<'a> {
@@ -80,6 +88,7 @@ impl<'a> Parser<'a> {
             common: CommonTables::default(),
             targets: Vec::new(),
             columns: Vec::new(),
+            scopes: Scopes::default(),
             calls: 0,
             generators: 0,
             judges,
@@ -121,6 +130,18 @@ impl<'a> Parser<'a> {
     /// `(name, ...)`
     pub(super) fn name_list(&mut self, position: NamePosition) -> Parsed<()> {
         self.parenthesized(|parser| parser.list(|parser| parser.cursor.name(position).map(drop)))
+    }
+
+    /// The same; the names.
+    fn names_in_parentheses(&mut self) -> Parsed<Vec<&'a str>> {
+        let mut names = Vec::new();
+        self.parenthesized(|parser| {
+            parser.list(|parser| {
+                names.push(parser.cursor.name(NamePosition::Column)?);
+                Ok(())
+            })
+        })?;
+        Ok(names)
     }
 
     /// A name with dots: the schema, where there is one, and the name. A database before the schema must be the

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use super::Parser;
 use super::extent::query_shape;
 use super::from::FromClause;
+use super::scope::Columns;
 use super::shape::{Constant, Exposed, QueryShape, Relation, Shape};
+use super::with::CommonTable;
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, Object, ObjectKind};
 use crate::sql::keyword::Keyword;
@@ -97,6 +99,7 @@ impl<'a> Parser<'a> {
                 outer: shape.outer || other.outer,
                 reaches_out: shape.reaches_out || other.reaches_out,
                 calls: shape.calls || other.calls,
+                grounds: shape.grounds.and(&other.grounds),
                 ..shape
             };
         }
@@ -140,14 +143,15 @@ impl<'a> Parser<'a> {
                 self.cursor.advance();
                 let seen = self.columns.len();
                 self.list(|parser| parser.values_row())?;
-                let shape = QueryShape { outer: self.columns.len() > seen, ..QueryShape::default() };
+                let returns = Columns::of_values();
+                let shape = QueryShape { outer: self.columns.len() > seen, returns, ..QueryShape::default() };
                 Ok(Operand { shape, ..Operand::default() })
             }
             Some(Keyword::Table) => {
                 self.cursor.advance();
                 let relation = self.relation_expression()?;
-                let exposes = self.read(relation);
-                let shape = QueryShape { exposes, ..QueryShape::default() };
+                let CommonTable { exposes, grounds, columns } = self.read(relation);
+                let shape = QueryShape { exposes, grounds, returns: columns, ..QueryShape::default() };
                 Ok(Operand { shape, ..Operand::default() })
             }
             _ => self.cursor.refuse("a query is expected"),
@@ -168,6 +172,9 @@ impl<'a> Parser<'a> {
         self.cursor.expect(Keyword::Select)?;
         let (start, seen) = (self.cursor.position(), self.columns.len());
         let (calls, generators) = (self.calls, self.generators);
+        if self.judges {
+            self.scopes.enter();
+        }
         if self.cursor.eat(Keyword::Distinct) {
             if self.cursor.eat(Keyword::On) {
                 self.parenthesized(Self::expression_list)?;
@@ -175,9 +182,7 @@ impl<'a> Parser<'a> {
         } else {
             self.cursor.eat(Keyword::All);
         }
-        if !self.at_end_of_targets() {
-            self.target_list()?;
-        }
+        let returns = if self.at_end_of_targets() { Columns::Unknown } else { self.target_list()? };
         let may_aggregate = self.cursor.has_kind_since(start, TokenKind::OpenParen);
         self.calls += usize::from(may_aggregate);
         let generates = self.generators > generators;
@@ -193,6 +198,7 @@ impl<'a> Parser<'a> {
         let may_be_of_no_row = self.group_having_window(may_aggregate)?;
         let mut operand = self.finish_select(from, seen, may_be_of_no_row);
         operand.shape.calls = calls;
+        operand.shape.returns = returns;
         if generates {
             operand.shape.exposes = operand.shape.exposes.and(&Exposed::generated());
         }
@@ -213,7 +219,8 @@ impl<'a> Parser<'a> {
             around.extend(left);
         }
         let conditions: Vec<_> = conditions.iter().collect();
-        let shape = query_shape(sources, &links, &conditions, around, &mut self.literals());
+        let own = self.scopes.leave(&sources);
+        let shape = query_shape(sources, &links, &conditions, around, own, &mut self.literals());
         Operand { shape, relations, aliases }
     }
 
@@ -232,19 +239,34 @@ impl<'a> Parser<'a> {
             ])
     }
 
-    /// `a [AS label], *, ...`
-    pub(super) fn target_list(&mut self) -> Parsed<()> {
+    /// `a [AS label], *, ...`; the names of what that returns, unless the server gives one of them.
+    pub(super) fn target_list(&mut self) -> Parsed<Columns<'a>> {
+        let mut names = Some(HashSet::new());
         self.list(|parser| {
-            if parser.cursor.eat_operator("*") {
-                return Ok(());
-            }
-            parser.expression()?;
-            if parser.cursor.eat(Keyword::As) {
-                parser.cursor.name(NamePosition::Label)?;
-            } else {
-                parser.cursor.eat_name(NamePosition::BareLabel);
+            match (parser.target()?, &mut names) {
+                (Some(name), Some(names)) if parser.judges => {
+                    names.insert(name);
+                }
+                _ => names = None,
             }
             Ok(())
+        })?;
+        Ok(names.map_or(Columns::Unknown, |names| Columns::Listed(names.into())))
+    }
+
+    /// `a [AS label]`, `*`; the name of that.
+    fn target(&mut self) -> Parsed<Option<&'a str>> {
+        if self.cursor.eat_operator("*") {
+            return Ok(None);
+        }
+        let value = self.expression()?;
+        if self.cursor.eat(Keyword::As) {
+            return self.cursor.name(NamePosition::Label).map(Some);
+        }
+        let label = self.cursor.eat_name(NamePosition::BareLabel);
+        Ok(match value {
+            Shape::Column(column) if label.is_none() => Some(column.name),
+            _ => label,
         })
     }
 
@@ -274,7 +296,7 @@ impl<'a> Parser<'a> {
         let mut may_be_of_no_row = may_aggregate;
         if self.cursor.eat_all(&[Keyword::Group, Keyword::By]) {
             self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
-            self.list(Self::grouping_item)?;
+            self.naming_what_is_returned(|parser| parser.list(Self::grouping_item))?;
             may_be_of_no_row = self.cursor.has_kind_since(start, TokenKind::OpenParen);
         } else {
             may_be_of_no_row |= self.cursor.at_any(&[Keyword::Having, Keyword::Window]);
@@ -290,6 +312,14 @@ impl<'a> Parser<'a> {
             })?;
         }
         Ok(may_be_of_no_row)
+    }
+
+    /// What stands behind GROUP BY and ORDER BY.
+    fn naming_what_is_returned(&mut self, inside: impl FnOnce(&mut Self) -> Parsed<()>) -> Parsed<()> {
+        let before = self.scopes.mute();
+        let result = inside(self);
+        self.scopes.unmute(before);
+        result
     }
 
     /// An expression, `()`, `ROLLUP (...)`, `CUBE (...)`, `GROUPING SETS (...)`
@@ -338,7 +368,7 @@ impl<'a> Parser<'a> {
     /// ORDER BY, LIMIT, OFFSET, FETCH and row locks, in any order; whether the rows are limited.
     fn query_tail(&mut self, relations: &[(&'a str, Relation<'a>)]) -> Parsed<bool> {
         let mut limited = false;
-        self.order_by()?;
+        self.naming_what_is_returned(Self::order_by)?;
         loop {
             if self.cursor.eat(Keyword::Limit) {
                 if !self.cursor.eat(Keyword::All) {

@@ -2,6 +2,7 @@
 //! out? The answer is careful. Where the text does not show it, the condition counts as one that every row
 //! meets.
 
+use super::scope::{Columns, Grounds};
 use crate::sql::keyword::Keyword;
 
 /// A column as written.
@@ -160,8 +161,12 @@ pub(in crate::sql) struct QueryShape<'a> {
     pub(in crate::sql) outer: bool,
     /// It names the columns of a query around it, so that its rows may differ from row to row there.
     pub(in crate::sql) reaches_out: bool,
-    /// The aliases of the queries around it for some of whose rows it has none itself.
-    pub(in crate::sql) bounds: Vec<&'a str>,
+    /// The aliases of the queries around it for some of whose rows it has none itself, and on what grounds.
+    pub(in crate::sql) bounds: Vec<(&'a str, Grounds)>,
+    /// That it exposes no more, and depends on nothing around it, holds on these grounds.
+    pub(in crate::sql) grounds: Grounds,
+    /// The columns that it returns.
+    pub(in crate::sql) returns: Columns<'a>,
     /// It is compared as one value.
     pub(in crate::sql) single: bool,
     /// It calls functions in what it returns or reads from: one of its rows may hold many.

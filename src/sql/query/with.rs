@@ -3,18 +3,30 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Parser;
+use super::scope::{Columns, Grounds};
 use super::shape::{Exposed, QueryShape, Relation};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::keyword::Keyword;
 use crate::sql::token::TokenKind;
+
+/// What matters of a common table expression.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CommonTable<'a> {
+    /// What it returns all rows of.
+    pub(super) exposes: Exposed<'a>,
+    /// On what grounds that is known.
+    pub(super) grounds: Grounds,
+    /// What it returns.
+    pub(super) columns: Columns<'a>,
+}
 
 /// The common table expressions that are visible at a place.
 #[derive(Debug, Default)]
 pub(super) struct CommonTables<'a> {
     /// In the order in which they became visible.
     names: Vec<&'a str>,
-    /// What each of a name returns all rows of, the innermost last.
-    exposes: HashMap<&'a str, Vec<Exposed<'a>>>,
+    /// Those of each name, the innermost last.
+    tables: HashMap<&'a str, Vec<CommonTable<'a>>>,
     /// Those being read, which may read themselves.
     open: Vec<&'a str>,
     /// A row of one of them may hold many.
@@ -22,14 +34,14 @@ pub(super) struct CommonTables<'a> {
 }
 
 impl<'a> CommonTables<'a> {
-    fn enter(&mut self, name: &'a str, exposes: Exposed<'a>) {
+    fn enter(&mut self, name: &'a str, table: CommonTable<'a>) {
         self.names.push(name);
-        self.exposes.entry(name).or_default().push(exposes);
+        self.tables.entry(name).or_default().push(table);
     }
 
     fn leave(&mut self, outside: usize) {
         for name in self.names.drain(outside..) {
-            if let Some(stack) = self.exposes.get_mut(name) {
+            if let Some(stack) = self.tables.get_mut(name) {
                 stack.pop();
             }
         }
@@ -40,8 +52,8 @@ impl<'a> CommonTables<'a> {
         self.open.contains(&name)
     }
 
-    fn find(&self, name: &str) -> Option<&Exposed<'a>> {
-        self.exposes.get(name)?.last()
+    fn find(&self, name: &str) -> Option<&CommonTable<'a>> {
+        self.tables.get(name)?.last()
     }
 }
 
@@ -67,8 +79,8 @@ impl<'a> Parser<'a> {
         self.common.leave(outside);
     }
 
-    /// What a common table expression of that name exposes, if one is visible. A name with a schema is none.
-    pub(super) fn common_table(&self, relation: Relation<'a>) -> Option<Exposed<'a>> {
+    /// The common table expression of that name, if one is visible. A name with a schema is none.
+    pub(super) fn common_table(&self, relation: Relation<'a>) -> Option<CommonTable<'a>> {
         if relation.schema.is_some() {
             return None;
         }
@@ -78,8 +90,9 @@ impl<'a> Parser<'a> {
     /// `name [(columns)] AS [[NOT] MATERIALIZED] (query) [SEARCH ...] [CYCLE ...]`
     fn common_table_expression(&mut self, recursive: bool) -> Parsed<()> {
         let name = self.cursor.name(NamePosition::Column)?;
+        let mut names = Vec::new();
         if self.cursor.at_kind(TokenKind::OpenParen) {
-            self.name_list(NamePosition::Column)?;
+            names = self.names_in_parentheses()?;
         }
         self.cursor.expect(Keyword::As)?;
         if self.cursor.eat(Keyword::Not) {
@@ -91,13 +104,14 @@ impl<'a> Parser<'a> {
         let outside = self.common.names.len();
         if recursive {
             // Its own rows are those that its other parts begin with, and what they lead to.
-            self.common.enter(name, Exposed::default());
+            self.common.enter(name, CommonTable::default());
             self.common.open.push(name);
         }
         let generators = self.generators;
         let query = self.nested(|parser| parser.parenthesized(Self::statement_in_with))?;
         self.common.leave(outside);
         self.common.calls |= query.calls;
+        let (grounds, columns) = (query.grounds.clone(), query.returns.clone().renamed(&names));
         let mut exposes = self.exposed_by(query, seen);
         if recursive {
             self.common.open.pop();
@@ -106,9 +120,11 @@ impl<'a> Parser<'a> {
                 exposes = exposes.and(&Exposed::generated());
             }
         }
+        let more = self.cursor.at_any(&[Keyword::Search, Keyword::Cycle]);
         self.search_clause()?;
         self.cycle_clause()?;
-        self.common.enter(name, exposes);
+        let columns = if more { Columns::Unknown } else { columns };
+        self.common.enter(name, CommonTable { exposes, grounds, columns });
         Ok(())
     }
 

@@ -56,6 +56,7 @@ fn by_name() -> Statement {
         untyped_values: false,
         declared_types: Vec::new(),
         assigned: None,
+        assumptions: Vec::new(),
     }
 }
 
