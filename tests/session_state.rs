@@ -673,6 +673,44 @@ fn a_query_behind_the_end_of_a_copy_is_a_query() {
     assert_eq!(place.orders(), "500");
 }
 
+/// What a parameter stands for is part of the condition: with these values it is met by every row.
+#[test]
+fn a_condition_is_judged_with_its_values() {
+    let place = Place::open();
+    let mut session = place.session();
+    let run = |session: &mut Wire, sql: &str, value: &str| {
+        session.raw(&[parse(sql), bind(&[value]), execute(), sync()].concat());
+    };
+    for (sql, all, some) in [
+        ("update customers set city = city where id > $1", "0", "5000000"),
+        ("update customers set city = city where id <> $1", "-1", "1"),
+        ("update customers set city = city where name like $1", "%", "nobody%"),
+    ] {
+        run(&mut session, sql, some);
+        let reply = session.reply();
+        assert!(reply.errors.is_empty() && reply.notices.is_empty(), "{sql} with {some}: {reply:?}");
+        run(&mut session, sql, all);
+        let hold = place.proxy.deny_next("no");
+        assert!(hold["reasons"].to_string().contains("with its values"), "{hold}");
+        assert_eq!(session.reply().errors[0].code, "42501", "{sql} with {all}");
+    }
+    // Prepared once, bound again and again; in binary too.
+    let text = |text: &str| [text.as_bytes(), &[0]].concat();
+    let oid = [&1_u16.to_be_bytes()[..], &23_u32.to_be_bytes()].concat();
+    let sql = "update customers set city = city where id > $1";
+    session.raw(&[message(b'P', &[text("s"), text(sql), oid].concat()), sync()].concat());
+    assert!(session.reply().errors.is_empty());
+    for (value, waits) in [(5_000_000_i32, false), (0, true), (5_000_000, false)] {
+        let value = [&4_u32.to_be_bytes()[..], &value.to_be_bytes()].concat();
+        let values = [&[0, 1, 0, 1, 0, 1][..], &value, &[0, 0]].concat();
+        session.raw(&[message(b'B', &[text(""), text("s"), values].concat()), execute(), sync()].concat());
+        if waits {
+            place.proxy.deny_next("no");
+        }
+        assert_eq!(session.reply().errors.is_empty(), !waits);
+    }
+}
+
 #[test]
 fn a_copy_that_fails_before_or_behind_its_sync_leaves_the_session_as_it_is() {
     let place = Place::open_with(

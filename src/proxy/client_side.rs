@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::decide::{
     Decided, Decision, OwnSetting, judge_again, judge_declared, judge_effect, judge_script, judge_unknown,
+    judge_with_values,
 };
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::passage::{Carrier, Passage, Step};
@@ -332,6 +333,10 @@ impl Session {
         let Some((prepared, decision)) = self.prepared_for_bind(statement) else {
             return Ok(Step::Wait);
         };
+        let decision = match &prepared {
+            Some(prepared) => self.with_values(prepared, decision, body),
+            None => decision,
+        };
         let passage = Passage::of(Carrier::Bind { portal }, prepared.as_deref(), Some(body));
         let state = match self.after_wait(&passage) {
             Some(Step::Forward) => PortalState::Approved,
@@ -347,13 +352,28 @@ impl Session {
         Ok(Step::Forward)
     }
 
+    /// The decision with the values of a Bind, where the bounds of a change rest on them.
+    fn with_values(&mut self, prepared: &Prepared, decision: Arc<Decision>, bind: &[u8]) -> Arc<Decision> {
+        let text = &*prepared.body;
+        let Some(settings) = prepared.settings.filter(|settings| decision.bounds_rest_on_values(text, settings)) else {
+            return decision;
+        };
+        let values = super::values::of_parameters(bind, prepared.types());
+        let with = self.decide_with(|_, around| judge_with_values(&decision, (text, &settings), &values, around));
+        with.map_or(decision, Arc::new)
+    }
+
     /// A Bind whose values are still on their way: it may stream through if it passes whatever they are.
     fn bind_without_values(&mut self, portal: &[u8], statement: &[u8]) -> Option<Step> {
         let (portal, statement) = (significant(portal), significant(statement));
         let Some((prepared, decision)) = self.prepared_for_bind(statement) else {
             return Some(Step::Wait);
         };
-        if decision.verdict.outcome != Outcome::Pass {
+        let rests_on_values = prepared
+            .as_ref()
+            .and_then(|prepared| Some((prepared, prepared.settings?)))
+            .is_some_and(|(prepared, settings)| decision.bounds_rest_on_values(&prepared.body, &settings));
+        if decision.verdict.outcome != Outcome::Pass || rests_on_values {
             return None;
         }
         self.open_portal(portal, prepared, decision, None, PortalState::Open);

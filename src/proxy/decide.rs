@@ -87,6 +87,8 @@ pub(super) struct Decision {
     pub(super) epoch: Epoch,
     /// Whether it rests on names of this session as well, so that it may not be remembered by its text.
     rests_on_names: bool,
+    /// Whether the bounds of what it changes rest on the values of its parameters, once it was asked.
+    bounds_rest_on_values: OnceLock<bool>,
     judged: OnceLock<Judged>,
 }
 
@@ -210,6 +212,15 @@ impl Decision {
             }
             Some((name, _)) => OwnSetting::Among { name },
         }
+    }
+
+    /// Whether the bounds of what it changes rest on the values of its parameters. The text is its own.
+    pub(super) fn bounds_rest_on_values(&self, text: &[u8], settings: &LexerSettings) -> bool {
+        self.nature.data != DataNature::Reads
+            && *self.bounds_rest_on_values.get_or_init(|| {
+                let statements: Vec<_> = self.parts.iter().map(|part| part.statement.clone()).collect();
+                sql::parameters::bounds_rest_on_values(text, settings, &statements)
+            })
     }
 
     /// Whether it rests on names of the session: prepared statements, cursors.
@@ -388,6 +399,18 @@ pub(super) fn judge_again(decision: &Decision, around: &Surroundings<'_>) -> Dec
         sum.rests_on_names = true;
     }
     Decision { text: decision.text.clone(), ..finish(sum, Carrier::Statement, around) }
+}
+
+/// Decides on what was decided, with these values of its parameters; `None` where they change nothing.
+pub(super) fn judge_with_values(
+    decision: &Decision,
+    (text, settings): (&[u8], &LexerSettings),
+    values: &[sql::parameters::Value],
+    around: &Surroundings<'_>,
+) -> Option<Decision> {
+    let mut statements: Vec<_> = decision.parts.iter().map(|part| part.statement.clone()).collect();
+    let is_news = sql::parameters::bound_with(&mut statements, text, settings, values);
+    is_news.then(|| Decision { text: decision.text.clone(), ..judge(&statements, around) })
 }
 
 /// Decides on what was decided, as prepared with parameters of these types.
@@ -625,6 +648,7 @@ fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
         approved_code: approved_code.into_iter().collect(),
         epoch: around.epoch,
         rests_on_names,
+        bounds_rest_on_values: OnceLock::new(),
         judged: OnceLock::new(),
     }
 }

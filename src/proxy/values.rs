@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::audit::write_string;
 use crate::catalog::Parameter;
 use crate::sql::Encoding;
+use crate::sql::parameters::Value;
 use crate::wire::frontend::Bind;
 
 /// A value longer than this is shown by its beginning.
@@ -144,6 +145,16 @@ pub(super) fn parameters(bind: &[u8], types: &[u32]) -> Vec<Parameter> {
         text.map_or(Parameter::Unknown, Parameter::Text)
     };
     bind.values.iter().enumerate().map(parameter).collect()
+}
+
+/// The same for judging a text with its values.
+pub(super) fn of_parameters(bind: &[u8], types: &[u32]) -> Vec<Value> {
+    let value = |parameter| match parameter {
+        Parameter::Null => Value::Null,
+        Parameter::Text(text) => Value::Text(text),
+        Parameter::Unknown => Value::Unknown,
+    };
+    parameters(bind, types).into_iter().map(value).collect()
 }
 
 fn clipped(bytes: &[u8]) -> &[u8] {

@@ -31,6 +31,7 @@ mod idioms;
 mod keyword;
 pub mod lexer;
 pub mod limits;
+pub mod parameters;
 pub mod psql;
 mod query;
 pub mod reader;
