@@ -218,8 +218,7 @@ impl Judge<'_> {
     fn unreadable(&mut self, source: &Source, places: &mut Places<'_>, range: std::ops::Range<usize>, why: Refused) {
         let sql = source.text.get(range.clone()).unwrap_or_default();
         let start = range.start + (sql.len() - sql.trim_ascii_start().len());
-        places.of(start);
-        let at = places.clone().of(why.at());
+        let at = places.of(why.at());
         let mut reason = format!("cannot be read: {} at line {}, column {}", why.reason(), at.line, at.column);
         if why.is_of_bytes() {
             // Editors differ in what they show for such a byte, and in how they count it.
