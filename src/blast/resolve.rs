@@ -12,6 +12,7 @@ use super::facts::{
     CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation, RelationKind,
     UserOperator,
 };
+use super::name_set::NameSet;
 use super::names::{Found, Names};
 use crate::sql::functions::{builtin, keyword_call};
 use crate::sql::system::{SUBSCRIPTIONS, secret};
@@ -130,10 +131,10 @@ pub struct NameContext {
     pub role: String,
     /// Temporary relations that certainly exist in this session. When in doubt (a rollback, `ON COMMIT DROP`), leave
     /// it out: what is done to a temporary relation is let through more easily.
-    pub temporary: HashSet<String>,
+    pub temporary: NameSet,
     /// Temporary relations that may exist in this session and run code when they are used: views, and tables with
     /// triggers, rules or policies.
-    pub temporary_code: HashSet<String>,
+    pub temporary_code: NameSet,
     /// Something unseen may have made temporary relations: any name without a schema may mean one that runs code.
     pub unseen: bool,
     /// The open transaction has made or changed definitions, which the catalog cannot see before the commit.

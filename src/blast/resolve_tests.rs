@@ -123,10 +123,10 @@ fn temporary_relations_that_run_code_are_code() {
         let resolved = resolve(&on(action, written), &facts, context);
         resolved.effects.iter().any(|effect| effect.action == Action::Execute)
     };
-    let code = NameContext { temporary_code: ["scratch".to_owned()].into(), ..usual() };
+    let code = NameContext { temporary_code: ["scratch".to_owned()].into_iter().collect(), ..usual() };
     assert!(runs(&code, Action::Insert, "scratch") && runs(&code, Action::Read, "pg_temp.scratch"));
     assert!(!runs(&code, Action::Read, "orders") && !runs(&code, Action::Read, "public.scratch"));
-    let unseen = NameContext { unseen: true, temporary: ["scratch".to_owned()].into(), ..usual() };
+    let unseen = NameContext { unseen: true, temporary: ["scratch".to_owned()].into_iter().collect(), ..usual() };
     assert!(runs(&unseen, Action::Read, "orders") && !runs(&unseen, Action::Read, "public.orders"));
     assert!(!runs(&unseen, Action::Read, "scratch"));
 }
@@ -134,7 +134,7 @@ fn temporary_relations_that_run_code_are_code() {
 #[test]
 fn temporary_relations_hide_others() {
     let facts = facts();
-    let context = NameContext { temporary: ["orders".to_owned()].into(), ..usual() };
+    let context = NameContext { temporary: ["orders".to_owned()].into_iter().collect(), ..usual() };
     let resolved = resolve(&on(Action::Delete, "orders"), &facts, &context);
     assert_eq!(shown(&resolved), ["delete table pg_temp.orders"]);
     assert!(resolved.effects[0].temporary);
@@ -153,7 +153,7 @@ fn a_temporary_schema_by_number_may_be_anothers() {
     assert!(!resolved.effects[0].temporary);
     let own = resolve(&on(Action::Drop, "pg_temp.mine"), &facts(), &usual());
     assert!(own.effects[0].temporary);
-    let code = NameContext { temporary_code: ["mine".to_owned()].into(), ..usual() };
+    let code = NameContext { temporary_code: ["mine".to_owned()].into_iter().collect(), ..usual() };
     let read = ["execute table pg_temp_3.mine?", "read table pg_temp_3.mine"];
     expect(&on(Action::Read, "pg_temp_3.mine"), &facts(), &code, &read);
 }

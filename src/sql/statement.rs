@@ -136,7 +136,12 @@ pub enum SessionChange {
     /// `DISCARD ALL` (which does all of the above) or a part of it.
     Discard(DiscardTarget),
     /// A temporary relation is made: it shadows others of its name.
-    CreateTemporary(String),
+    CreateTemporary {
+        /// Its name.
+        name: String,
+        /// `IF NOT EXISTS`, `OR REPLACE`: what has that name may be there already, and be something else.
+        may_exist: bool,
+    },
     /// `ON COMMIT DROP`: the temporary relation made by the same statement is gone when the transaction commits.
     DropAtCommit,
     /// Something unseen may have changed any of the above: `DO`, `CALL`, user code, unknown statements.

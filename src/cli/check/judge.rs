@@ -7,7 +7,7 @@ use super::Requester;
 use super::database::Database;
 use super::source::{Origin, Place, Places, Source};
 use crate::blast::resolve::{NameContext, Resolved, SearchPath, resolve};
-use crate::blast::{Facts, Radius};
+use crate::blast::{Facts, Radius, within};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::lexer::{LexError, LexErrorReason, lex};
 use crate::sql::psql::{Piece, Pieces};
@@ -294,12 +294,12 @@ impl Judge<'_> {
         let rows = radius.as_ref().and_then(|radius| radius.rows.value);
         let verdict = self.verdict(&resolved.effects, rows);
         let mut reasons = statement.reasons.clone();
-        for reason in resolved.reasons {
-            if !reasons.contains(&reason) {
-                reasons.push(reason);
+        for reason in &resolved.reasons {
+            if !reasons.contains(reason) {
+                reasons.push(reason.clone());
             }
         }
-        self.session.after(&statement, sql, &resolved.effects, self.database.is_some());
+        self.session.after(&statement, sql, &resolved, self.database.is_some());
         let sql = String::from_utf8_lossy(sql).into_owned();
         let origin = source.origin.clone();
         let effects = resolved.effects;
@@ -375,6 +375,8 @@ struct Session {
     login_search_path: SearchPath,
     /// Inside a transaction: what it began with.
     transaction: Option<Begun>,
+    /// Temporary tables that are gone when it commits.
+    dropped_at_commit: Vec<String>,
     prepared: HashMap<String, Prepared>,
     cursors: HashMap<String, Statement>,
 }
@@ -405,16 +407,25 @@ impl Session {
             names: NameContext { search_path, role: role.to_owned(), ..NameContext::default() },
             login_search_path,
             transaction: None,
+            dropped_at_commit: Vec::new(),
             prepared: HashMap::new(),
             cursors: HashMap::new(),
         }
     }
 
-    fn after(&mut self, statement: &Statement, sql: &[u8], effects: &[Effect], asked: bool) {
+    fn after(&mut self, statement: &Statement, sql: &[u8], resolved: &Resolved, asked: bool) {
         // Nothing is run, so what a script defines is never in the catalog.
         let defines = [Action::Create, Action::Alter, Action::Drop, Action::Grant];
         self.names.pending_definitions |=
-            asked && effects.iter().any(|effect| !effect.temporary && defines.contains(&effect.action));
+            asked && resolved.effects.iter().any(|effect| !effect.temporary && defines.contains(&effect.action));
+        within::follow_temporary(&mut self.names, statement, resolved);
+        if statement.session.contains(&SessionChange::DropAtCommit) {
+            let made = statement.session.iter().filter_map(|change| match change {
+                SessionChange::CreateTemporary { name, .. } => Some(name.clone()),
+                _ => None,
+            });
+            self.dropped_at_commit.extend(made);
+        }
         for change in &statement.session {
             if let SessionChange::Prepare { name, body } = change {
                 let start = statement.span.start;
@@ -434,6 +445,9 @@ impl Session {
                 self.transaction = Some(Begun { settings: self.settings, search_path, before_local: None });
             }
             SessionChange::Commit => {
+                for name in self.dropped_at_commit.drain(..) {
+                    self.names.temporary.remove(&name);
+                }
                 if let Some(search_path) = self.transaction.take().and_then(|begun| begun.before_local) {
                     self.names.search_path = search_path;
                 }
@@ -450,7 +464,6 @@ impl Session {
             SessionChange::Deallocate(None) => self.prepared.clear(),
             SessionChange::CloseCursor(Some(name)) => drop(self.cursors.remove(name)),
             SessionChange::CloseCursor(None) => self.cursors.clear(),
-            SessionChange::CreateTemporary(name) => drop(self.names.temporary.insert(name.clone())),
             SessionChange::Set { name: Some(name), value, local } => self.set(name, value.as_deref(), *local),
             SessionChange::Reset(Some(name)) => self.reset(name),
             SessionChange::Reset(None) => self.reset_all(),
@@ -461,9 +474,7 @@ impl Session {
                 self.reset_all();
                 self.prepared.clear();
                 self.cursors.clear();
-                self.names.temporary.clear();
             }
-            SessionChange::Discard(DiscardTarget::Temporary) => self.names.temporary.clear(),
             _ => {}
         }
     }

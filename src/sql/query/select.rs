@@ -261,7 +261,9 @@ impl<'a> Parser<'a> {
         let mut effect = Effect::new(Action::Create, relation.to_object(ObjectKind::Table));
         if temporary {
             effect = effect.temporary();
-            self.found.session.push(SessionChange::CreateTemporary(relation.name.to_owned()));
+            self.found
+                .session
+                .push(SessionChange::CreateTemporary { name: relation.name.to_owned(), may_exist: false });
         }
         self.found.effect_because(effect, format!("SELECT INTO makes the table {}", relation.display()));
         Ok(())

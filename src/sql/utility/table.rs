@@ -12,10 +12,10 @@ use crate::sql::token::TokenKind;
 impl<'a> Parser<'a> {
     /// `TABLE [IF NOT EXISTS] name ...`, behind TABLE.
     pub(super) fn create_table(&mut self, modifiers: Modifiers) -> Parsed<String> {
-        self.if_not_exists();
+        let may_exist = self.if_not_exists();
         let name = self.qualified_name(NamePosition::NonReserved)?;
         let temporary = modifiers.temporary || name.schema == Some("pg_temp");
-        self.created(name.to_object(ObjectKind::Table), Modifiers { temporary, ..modifiers });
+        self.created(name.to_object(ObjectKind::Table), Modifiers { temporary, may_exist, ..modifiers });
         if self.at_defining_query() {
             self.create_table_as()?;
             return Ok("CREATE TABLE AS".to_owned());
