@@ -1,5 +1,6 @@
 use super::*;
-use crate::blast::facts::{ForeignKey, Rule, Trigger, UserFunction, UserOperator};
+use crate::blast::facts::{AssignmentCast, ForeignKey, Rule, Trigger, UserFunction, UserOperator};
+use crate::sql::Argument;
 
 /// A database with the schemas `public` and `evil`, on Postgres 15.
 fn facts() -> Facts {
@@ -59,6 +60,8 @@ fn blank() -> Statement {
         reasons: Vec::new(),
         depends_on_literals: false,
         untyped_values: false,
+        strings: false,
+        named_values: None,
         declared_types: Vec::new(),
         assigned: None,
     }
@@ -289,10 +292,77 @@ fn unnamed_code_counts_where_something_is_computed() {
         &["read table public.orders", "execute function public.f?"],
     );
     expect(&blank(), &implicit, &usual(), &[]);
-    let assignment = Facts { assignment_code: vec![code("public", "f")], ..facts() };
-    expect(&on(Action::Read, "orders"), &assignment, &usual(), &["read table public.orders"]);
-    let insert = on(Action::Insert, "orders");
-    expect(&insert, &assignment, &usual(), &["insert table public.orders", "execute function public.f?"]);
+}
+
+#[test]
+fn assignment_casts_count_where_something_takes_such_a_value() {
+    let cast = |target, target_relations: &[u32], source_relations: Option<&[u32]>| {
+        let set = |oids: &[u32]| oids.iter().copied().collect();
+        let source_relations = source_relations.map(set);
+        let target_relations = set(target_relations);
+        let cast = AssignmentCast { code: code("public", "f"), target, target_relations, source_relations };
+        let mut facts = Facts { assignment_casts: vec![cast], ..facts() };
+        facts.add_relation(table(101, "public", "users"));
+        facts
+    };
+    let (read, insert) = (on(Action::Read, "orders"), on(Action::Insert, "orders"));
+    let runs = |statement: &Statement, facts: &Facts| {
+        let resolved = resolve(statement, facts, &usual());
+        assert!(resolved.code.len() <= 1);
+        !resolved.code.is_empty()
+    };
+    // Into a column of that type.
+    let assigned = cast(CastTarget::Assigned, &[100], None);
+    assert!(runs(&insert, &assigned) && runs(&on(Action::Update, "orders"), &assigned));
+    assert!(!runs(&on(Action::Insert, "users"), &assigned) && !runs(&read, &assigned));
+    assert!(!runs(&on(Action::Delete, "orders"), &assigned));
+    // Into a parameter.
+    let execute = |arguments| {
+        let change = SessionChange::ExecutePrepared { name: "q".to_owned(), arguments };
+        Statement { session: vec![change], ..on(Action::Read, "users") }
+    };
+    assert!(runs(&execute(vec![Argument::Computed]), &assigned) && !runs(&execute(Vec::new()), &assigned));
+    // A condition, a limit or a subscript.
+    assert!(runs(&read, &cast(CastTarget::Plain, &[], None)));
+    assert!(runs(&read, &cast(CastTarget::Plain, &[], Some(&[100]))));
+    assert!(!runs(&on(Action::Read, "users"), &cast(CastTarget::Plain, &[], Some(&[100]))));
+    assert!(!runs(&read, &cast(CastTarget::Other, &[], Some(&[100]))));
+    let mut document = read;
+    let name = Name { schema: None, name: "xmlconcat".to_owned() };
+    document.functions.push(FunctionUse { name, notation: Notation::Call });
+    assert!(runs(&document, &cast(CastTarget::Other, &[], Some(&[100]))));
+}
+
+#[test]
+fn a_string_counts_beside_the_columns_that_it_may_be_read_as() {
+    let mut facts = facts();
+    facts.add_relation(Relation {
+        runs_on_values: vec![code("public", "f")],
+        value_columns: Some(vec!["list".to_owned()]),
+        ..table(101, "public", "users")
+    });
+    let named = |names: Option<&[&str]>| {
+        let named_values = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        Statement { untyped_values: true, strings: true, named_values, ..on(Action::Read, "users") }
+    };
+    let runs = |statement: &Statement, facts: &Facts| {
+        let resolved = resolve(statement, facts, &usual());
+        (!resolved.code.is_empty(), resolved.code_at_parse)
+    };
+    assert_eq!(runs(&named(Some(&["id", "list"])), &facts), (true, true));
+    assert_eq!(runs(&named(None), &facts), (true, true));
+    assert_eq!(runs(&named(Some(&["id"])), &facts), (false, false));
+    assert_eq!(runs(&Statement { untyped_values: false, ..named(None) }, &facts), (false, false));
+    // A parameter is read when it is bound.
+    assert_eq!(runs(&Statement { strings: false, ..named(None) }, &facts), (true, false));
+    // A cast of a string.
+    facts.types.insert("dom".to_owned(), vec![code("public", "f")]);
+    let cast = |strings| {
+        let types = vec![Name { schema: None, name: "dom[]".to_owned() }];
+        Statement { strings, untyped_values: true, types, ..blank() }
+    };
+    assert_eq!(runs(&cast(true), &facts), (true, true));
+    assert_eq!(runs(&cast(false), &facts), (true, false));
 }
 
 #[test]

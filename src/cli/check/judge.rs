@@ -235,6 +235,8 @@ impl Judge<'_> {
             reasons: vec![reason],
             depends_on_literals: true,
             untyped_values: true,
+            strings: true,
+            named_values: None,
             declared_types: Vec::new(),
             assigned: None,
         };

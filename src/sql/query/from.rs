@@ -136,7 +136,8 @@ impl<'a> Parser<'a> {
         self.found.operator("=");
         self.name_list(NamePosition::Column)?;
         if self.cursor.eat(Keyword::As) {
-            self.cursor.name(NamePosition::Column)?;
+            let alias = self.cursor.name(NamePosition::Column)?;
+            self.named.row(alias);
         }
         Ok(())
     }
@@ -173,7 +174,7 @@ impl<'a> Parser<'a> {
                     Ok(())
                 }
                 // Only `(a JOIN b) AS x` may follow; its alias hides those inside.
-                Grouped::Joined => self.alias().map(drop),
+                Grouped::Joined => self.alias_of_relations().map(drop),
             };
         }
         if let Some(function) = self.at_table_function() {
@@ -248,7 +249,7 @@ impl<'a> Parser<'a> {
                         Grouped::Joined
                     }
                     Grouped::Joined => {
-                        parser.alias()?;
+                        parser.alias_of_relations()?;
                         parser.joins(from, first)?;
                         Grouped::Joined
                     }
@@ -362,7 +363,17 @@ impl<'a> Parser<'a> {
             self.cursor.eat_name(NamePosition::Column)
         };
         if alias.is_some() && self.cursor.at_kind(TokenKind::OpenParen) {
+            self.named.renames();
             self.name_list(NamePosition::Column)?;
+        }
+        Ok(alias)
+    }
+
+    /// The same of a relation, or of several that are joined: what other names stand for is not looked at.
+    fn alias_of_relations(&mut self) -> Parsed<Option<&'a str>> {
+        let alias = self.alias()?;
+        if alias.is_some() && self.cursor.kind_before() == Some(TokenKind::CloseParen) {
+            self.named.anything();
         }
         Ok(alias)
     }
@@ -407,7 +418,8 @@ impl<'a> Parser<'a> {
         let relation = self.relation_expression()?;
         let common = self.common_table(relation).is_some();
         let exposes = self.read(relation);
-        let alias = self.alias()?.unwrap_or(relation.name);
+        let alias = self.alias_of_relations()?.unwrap_or(relation.name);
+        self.named.row(alias);
         if self.cursor.eat(Keyword::Tablesample) {
             self.table_sample()?;
         }

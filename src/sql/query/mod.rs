@@ -16,6 +16,7 @@ mod extent;
 mod from;
 mod function;
 mod json;
+mod named;
 mod select;
 pub(in crate::sql) mod shape;
 mod type_name;
@@ -29,6 +30,7 @@ use super::keyword::Keyword;
 use super::statement::Name;
 use super::token::TokenKind;
 use extent::{Literals, Target};
+use named::Named;
 pub(super) use shape::Relation;
 use with::CommonTables;
 
@@ -52,6 +54,8 @@ pub(super) struct Parser<'a> {
     calls: usize,
     /// How many of them make rows of which nobody knows how many.
     generators: usize,
+    /// The names that may stand beside a value.
+    pub(super) named: Named<'a>,
     /// Something in the text may be an UPDATE, DELETE or MERGE, whose conditions are judged.
     judges: bool,
 }
@@ -82,6 +86,7 @@ impl<'a> Parser<'a> {
             columns: Vec::new(),
             calls: 0,
             generators: 0,
+            named: Named::default(),
             judges,
         }
     }

@@ -28,13 +28,16 @@ struct Operand<'a> {
 impl<'a> Parser<'a> {
     /// `[WITH ...] query`, or the INSERT, UPDATE, DELETE or MERGE that a WITH may stand before; its command.
     pub(in crate::sql) fn query_or_change_statement(&mut self) -> Parsed<&'static str> {
+        self.named.statement();
         self.query_or_change().map(|(command, _)| command)
     }
 
     /// The same, with what it returns.
     pub(super) fn query_or_change(&mut self) -> Parsed<(&'static str, QueryShape<'a>)> {
+        let is_main = self.named.takes_main();
         self.nested(|parser| {
             let outside = parser.with_clause()?;
+            parser.named.query(is_main, parser.cursor.position());
             let command = match parser.cursor.keyword() {
                 Some(Keyword::Insert) => "INSERT",
                 Some(Keyword::Update) => "UPDATE",
@@ -89,6 +92,7 @@ impl<'a> Parser<'a> {
         let Operand { mut shape, relations, aliases } = first;
         while self.cursor.eat_any(&[Keyword::Union, Keyword::Intersect, Keyword::Except]).is_some() {
             self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
+            self.named.unites();
             let other = self.query_operand()?.shape;
             // Two queries may have a row for all together, as two alternatives may.
             shape.bounds.clear();
@@ -146,6 +150,7 @@ impl<'a> Parser<'a> {
             Some(Keyword::Table) => {
                 self.cursor.advance();
                 let relation = self.relation_expression()?;
+                self.named.star();
                 let exposes = self.read(relation);
                 let shape = QueryShape { exposes, ..QueryShape::default() };
                 Ok(Operand { shape, ..Operand::default() })
@@ -165,6 +170,7 @@ impl<'a> Parser<'a> {
     }
 
     fn select(&mut self) -> Parsed<Operand<'a>> {
+        let is_main = self.named.is_main(self.cursor.position());
         self.cursor.expect(Keyword::Select)?;
         let (start, seen) = (self.cursor.position(), self.columns.len());
         let (calls, generators) = (self.calls, self.generators);
@@ -176,7 +182,7 @@ impl<'a> Parser<'a> {
             self.cursor.eat(Keyword::All);
         }
         if !self.at_end_of_targets() {
-            self.target_list()?;
+            self.target_list(is_main)?;
         }
         let may_aggregate = self.cursor.has_kind_since(start, TokenKind::OpenParen);
         self.calls += usize::from(may_aggregate);
@@ -232,13 +238,31 @@ impl<'a> Parser<'a> {
             ])
     }
 
-    /// `a [AS label], *, ...`
-    pub(super) fn target_list(&mut self) -> Parsed<()> {
+    /// `a [AS label], *, ...`. `is_main`: it is what the statement returns.
+    pub(super) fn target_list(&mut self, is_main: bool) -> Parsed<()> {
         self.list(|parser| {
             if parser.cursor.eat_operator("*") {
+                parser.named.star();
                 return Ok(());
             }
-            parser.expression()?;
+            let (start, seen) = (parser.cursor.position(), parser.named.seen());
+            if parser.at_qualified_star() {
+                parser.named.star();
+                let mut qualifier = None;
+                while !parser.cursor.eat_operator("*") {
+                    qualifier = Some(parser.cursor.name(NamePosition::Label)?);
+                    parser.cursor.expect_kind(TokenKind::Dot, "a dot is expected")?;
+                }
+                parser.columns.push(qualifier);
+                return Ok(());
+            }
+            let value = parser.expression()?;
+            // The name alone, with or without qualifiers.
+            let alone = (parser.cursor.position() - start) % 2 == 1
+                && !parser.cursor.has_kind_since(start, TokenKind::OpenParen);
+            if is_main && alone && matches!(value, Shape::Column(_)) {
+                parser.named.returned_since(seen);
+            }
             if parser.cursor.eat(Keyword::As) {
                 parser.cursor.name(NamePosition::Label)?;
             } else {
@@ -246,6 +270,22 @@ impl<'a> Parser<'a> {
             }
             Ok(())
         })
+    }
+
+    /// Whether `name.*` stands here as all of an item.
+    fn at_qualified_star(&self) -> bool {
+        let mut ahead = 0;
+        if !self.cursor.at_name(NamePosition::Column) {
+            return false;
+        }
+        while self.cursor.kind_at(ahead + 1) == Some(TokenKind::Dot) {
+            ahead += 2;
+        }
+        let star =
+            ahead > 0 && self.cursor.kind_at(ahead) == Some(TokenKind::Operator) && self.cursor.text_at(ahead) == "*";
+        let ends = matches!(self.cursor.kind_at(ahead + 1), None | Some(TokenKind::Comma | TokenKind::CloseParen))
+            || matches!(self.cursor.keyword_at(ahead + 1), Some(Keyword::From | Keyword::Into | Keyword::Where));
+        star && ends
     }
 
     /// `INTO [TEMPORARY] [TABLE] name`: a table is made.

@@ -79,6 +79,7 @@ impl<'a> Parser<'a> {
     fn common_table_expression(&mut self, recursive: bool) -> Parsed<()> {
         let name = self.cursor.name(NamePosition::Column)?;
         if self.cursor.at_kind(TokenKind::OpenParen) {
+            self.named.renames();
             self.name_list(NamePosition::Column)?;
         }
         self.cursor.expect(Keyword::As)?;
