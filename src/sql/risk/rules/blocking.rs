@@ -49,7 +49,11 @@ pub(super) const RULES: &[Rule] = &[
         why: "every row is checked while nobody can write to either table",
         instead: Some("ADD CONSTRAINT ... FOREIGN KEY ... NOT VALID, then VALIDATE CONSTRAINT in another transaction"),
         applies: |case| {
-            case.actions().any(|action| action.adds_constraint(&["foreign", "key"]) && !action.has(&["not", "valid"]))
+            case.actions().any(|action| {
+                action.adds_constraint(&["foreign", "key"])
+                    && !action.has(&["not", "valid"])
+                    && !action.has(&["not", "enforced"])
+            })
         },
     },
     Rule {
