@@ -109,6 +109,7 @@ pub(super) fn judge(sources: &[Source], engine: &Engine, requester: &Requester, 
         facts: database.map_or_else(Arc::default, Database::facts),
         session: Session::new(&requester.role, database),
         report: Report { statements: Vec::new(), notes: Vec::new() },
+        by_name_bytes: BY_NAME_BYTES_MAX,
         verdicts: HashMap::new(),
     };
     for source in sources {
@@ -124,6 +125,8 @@ struct Judge<'a> {
     facts: Arc<Facts>,
     session: Session,
     report: Report,
+    /// How many bytes of statements may still be looked at because others run them by name.
+    by_name_bytes: usize,
     /// What the policy said of the same before: a script may run what it prepared many times.
     verdicts: HashMap<Asked, Verdict>,
 }
@@ -131,6 +134,10 @@ struct Judge<'a> {
 /// What of a request to the policy differs from statement to statement: its effects, its rows, whether it is within a
 /// transaction.
 type Asked = (Vec<Effect>, Option<u64>, bool);
+
+/// How many bytes of statements are looked at because others run them by name: what a long one does would else be told
+/// as often as a script of nothing but `EXECUTE` can name it.
+const BY_NAME_BYTES_MAX: usize = 8 << 20;
 
 /// How many verdicts are remembered.
 const VERDICTS_MOST: usize = 256;
@@ -246,7 +253,7 @@ impl Judge<'_> {
     }
 
     /// What a statement does here, what it runs by name included.
-    fn resolve(&self, statement: &Statement) -> Resolved {
+    fn resolve(&mut self, statement: &Statement) -> Resolved {
         let names = &self.session.names;
         let mut resolved = resolve(statement, &self.facts, names);
         for change in &statement.session {
@@ -258,14 +265,22 @@ impl Judge<'_> {
                 SessionChange::FetchCursor(name) => (ObjectKind::Cursor, name, self.session.cursors.get(name)),
                 _ => continue,
             };
-            match body {
-                Some(body) => {
+            match body.map(|body| (body, self.by_name_bytes.checked_sub(body.span.len()))) {
+                Some((body, Some(left))) => {
+                    self.by_name_bytes = left;
                     // What it runs is known, and takes the place of "it runs something".
                     resolved.effects.retain(|effect| effect.action != Action::Execute || effect.object.kind != kind);
                     let body = resolve(body, &self.facts, names);
                     resolved.effects.extend(body.effects);
                     resolved.reasons.extend(body.reasons);
                     resolved.code.extend(body.code);
+                }
+                Some((_, None)) => {
+                    resolved.effects.push(unknown());
+                    let kind = kind.as_str().replace('_', " ");
+                    resolved
+                        .reasons
+                        .push(format!("runs the {kind} {name}, one of too many to tell each time what that does"));
                 }
                 None => {
                     resolved.effects.push(unknown());

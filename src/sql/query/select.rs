@@ -258,9 +258,8 @@ impl<'a> Parser<'a> {
             }
             let value = parser.expression()?;
             // The name alone, with or without qualifiers.
-            let alone = (parser.cursor.position() - start) % 2 == 1
-                && !parser.cursor.has_kind_since(start, TokenKind::OpenParen);
-            if is_main && alone && matches!(value, Shape::Column(_)) {
+            let is_name = matches!(value, Shape::Column(_)) && (parser.cursor.position() - start) % 2 == 1;
+            if is_main && is_name && !parser.cursor.has_kind_since(start, TokenKind::OpenParen) {
                 parser.named.returned_since(seen);
             }
             if parser.cursor.eat(Keyword::As) {
