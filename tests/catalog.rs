@@ -8,7 +8,10 @@ use pgsluice::blast::radius::Via;
 use pgsluice::blast::{Basis, Facts, NameContext, Radius, Resolved, Rows, SearchPath, resolve};
 use pgsluice::catalog::{Catalog, CatalogError, Limits, Parameter, RadiusRequest, SideConnection};
 use pgsluice::cli::demo::throwaway::Throwaway;
-use pgsluice::sql::{Action, Effect, Extent, FunctionUse, Name, Notation, Object, ObjectKind, Statement};
+use pgsluice::sql::{
+    Action, Effect, Extent, FunctionUse, LexerSettings, Name, Notation, Object, ObjectKind, SessionChange, Statement,
+    analyze,
+};
 use tokio::runtime::Runtime;
 
 use crate::support;
@@ -53,6 +56,8 @@ fn blank() -> Statement {
         reasons: Vec::new(),
         depends_on_literals: false,
         untyped_values: false,
+        strings: false,
+        named_values: None,
         declared_types: Vec::new(),
         assigned: None,
         assumptions: Vec::new(),
@@ -265,6 +270,142 @@ fn every_way_to_run_code_is_seen() {
     }
 }
 
+/// What the server does decides: a function that counts its calls, and whether we said that it may run.
+fn counted(postgres: &Throwaway, facts: &Facts, sql: &str) -> (bool, bool) {
+    let mut says = false;
+    for statement in analyze(sql.as_bytes(), &LexerSettings::default()).statements {
+        assert!(!statement.has_unknown(), "{sql}: {:?}", statement.reasons);
+        says |= !resolve(&statement, facts, &usual()).code.is_empty();
+        for change in &statement.session {
+            if let SessionChange::Prepare { body, .. } = change {
+                says |= resolve(body, facts, &usual()).code_at_parse;
+            }
+        }
+    }
+    let calls = || postgres.sql("shop", "select last_value + is_called::int from calls").unwrap();
+    let before = calls();
+    // What fails may have called it before.
+    let _failed = postgres.sql("shop", sql);
+    (before != calls(), says)
+}
+
+#[test]
+fn strings_are_read_as_what_stands_beside_them() {
+    let postgres = fixture();
+    let set_up = "
+        create sequence calls;
+        create function chk(text) returns bool language plpgsql as $$ begin return nextval('calls') > 0; end $$;
+        create domain dom as text check (chk(value));
+        create type pair as (a dom, b int);
+        create table t (id int, other text, d dom, list dom[], p pair);
+        create table mine (id int, other text, list text[]);
+        create table single (list dom[]);
+        create view v as select id, list as renamed, other from t;
+        insert into t values (1, 'x', 'y', '{z}', '(a,1)'); insert into single values ('{z}')";
+    postgres.sql("shop", set_up).unwrap();
+    let facts = facts(&postgres);
+    for sql in [
+        "select id from t where list = '{w}'",
+        "select id from t a where a.list && '{w}'",
+        "select coalesce(p, '(a,1)') from t",
+        "select array_append(list, 'w') from t",
+        "select lag(d, 1, 'w') over () from t",
+        "select coalesce(t, '(1,a,b,{c},)') from t",
+        "select coalesce(a, '(1,a,b,{c},)') from t a",
+        "select t from t union select '(1,a,b,{c},)'",
+        "select * from single union select '{w}'",
+        "table single union select '{w}'",
+        "select id from t a(id, o, e, f, g) where f = '{w}'",
+        "select id from (select * from t) a(id, o, e, f, g) where f = '{w}'",
+        "with a(e) as (select * from single) select 1 from a where e = '{w}'",
+        "with a(e) as (table single) select 1 from a where e = '{w}'",
+        "select x from (select list as x from t) a where x = '{w}'",
+        "select (select * from single) = '{w}'",
+        "select '{w}' in (select * from single)",
+        "select 1 from v where renamed = '{w}'",
+        "select '{w}'::dom[]",
+        "select _dom '{w}'",
+        "select '(a,1)'::pair",
+        "select 'w'::dom",
+        "explain select id from t where list = '{w}'",
+        "explain insert into t (list) values ('{w}')",
+        "explain insert into t values (1, '', '', '{w}')",
+        "explain update t set list = '{w}'",
+        "explain select '{w}'::dom[]",
+        "prepare q as select '{w}'::dom[]",
+        "prepare q as select id from t where list = '{w}'",
+        "prepare q as insert into t (list) values ('{w}')",
+        "prepare q as update t set list = '{w}' where id = 1",
+        "begin; declare c cursor for select '{w}'::dom[]",
+        "create temp view w as select '{w}'::dom[] as a",
+        "create temp table w as select 1 from t where list = '{w}'",
+        "create temp table w (a dom[] default '{w}')",
+        "copy (select id from t where list = '{w}') to stdout",
+    ] {
+        assert_eq!(counted(&postgres, &facts, sql), (true, true), "{sql}");
+    }
+    for sql in [
+        "select id from t where other = 'x'",
+        "select * from t where other = 'x'",
+        "select t.*, mine.* from t join mine on t.id = mine.id where mine.other = 'x'",
+        "select id, d, list, p from t where other = 'x' order by id",
+        "select a.id, a.d as e from t a where a.other = 'x'",
+        "select 1 from mine where exists (select * from t where t.id = mine.id and t.other = 'x')",
+        "select id from (select * from t) a where other = 'x'",
+        "with a as (select * from t) select id from a where other = 'x'",
+        "select id from v where other = 'x'",
+        "select id from mine where list = '{w}'",
+        "prepare q as select list from t where other = 'x'",
+    ] {
+        assert_eq!(counted(&postgres, &facts, sql), (false, false), "{sql}");
+    }
+}
+
+#[test]
+fn casts_are_applied_where_a_value_is_assigned_or_taken() {
+    let postgres = fixture();
+    let set_up = "
+        create sequence calls;
+        create type mood as enum ('a', 'b');
+        create function called() returns bool language sql as $$ select nextval('calls') > 0 $$;
+        create function to_bool(mood) returns bool language plpgsql as $$ begin return called(); end $$;
+        create function to_int(mood) returns int language plpgsql as $$ begin return called()::int; end $$;
+        create function to_mood(int) returns mood language plpgsql as $$ begin perform called(); return 'a'; end $$;
+        create function to_big(mood) returns bigint language plpgsql as $$ begin return called()::int; end $$;
+        create cast (mood as bool) with function to_bool(mood) as assignment;
+        create cast (mood as bigint) with function to_big(mood) as assignment;
+        create cast (mood as int) with function to_int(mood) as assignment;
+        create cast (int as mood) with function to_mood(int) as assignment;
+        create table moods (m mood, n int, list mood[]); insert into moods values ('a', 1, '{a}');
+        create view v_moods as select n as x, m as y from moods;
+        create table mine (n int); insert into mine values (1)";
+    postgres.sql("shop", set_up).unwrap();
+    let facts = facts(&postgres);
+    for sql in [
+        "insert into moods (m) values (1)",
+        "insert into moods (list) values (array[1])",
+        "insert into v_moods (y) values (1)",
+        "update moods set m = 1",
+        "merge into moods using mine on false when not matched then insert (m) values (1)",
+        "select n from moods where m",
+        "select case when m then 1 end from moods",
+        "select not m from moods",
+        "select (array[1, 2])[m] from moods",
+        "select n from moods limit 1 offset (select 'a'::mood)",
+        "prepare q as select 1 from moods where m = $1; execute q(1)",
+    ] {
+        assert_eq!(counted(&postgres, &facts, sql), (true, true), "{sql}");
+    }
+    for sql in [
+        "insert into mine values (1)",
+        "update mine set n = 2 where n = 1",
+        "insert into mine select n from mine",
+        "select n from mine where n = 1 limit 1",
+    ] {
+        assert_eq!(counted(&postgres, &facts, sql), (false, false), "{sql}");
+    }
+}
+
 #[test]
 fn reviewed_extensions_pass_and_others_do_not() {
     let postgres = fixture();
@@ -340,6 +481,8 @@ fn every_definition_is_noticed() {
         "alter domain d add check (value > 0)",
         "create type pair as (a int)",
         "alter type pair alter attribute a type d",
+        "alter table n add x d",
+        "alter table n rename x to y",
         "create cast (users as pair) with function wipe_cast(users)",
         "create schema s2",
         "alter schema s2 rename to s3",

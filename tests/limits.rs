@@ -11,8 +11,8 @@ use pgsluice::sql::{Action, LexerSettings, Limits, Script, Statement, analyze_wi
 use crate::support::wire::Wire;
 use crate::support::{Proxy, postgres};
 
-/// The stack of a worker thread of the proxy.
-const WORKER_STACK_BYTES: usize = 2 << 20;
+/// Half the stack of a worker thread of the proxy.
+const WORKER_STACK_BYTES: usize = pgsluice::proxy::workers::STACK_BYTES / 2;
 
 /// A text of a kind, of about so many bytes.
 type Growing = (&'static str, fn(usize) -> String);
@@ -111,7 +111,7 @@ fn analyzed(text: &[u8]) -> Script {
     analyze_within(text, &LexerSettings::default(), &Limits::INLINE.with_bytes(16 << 20))
 }
 
-/// Runs something with the stack of a worker thread: an overflow would end the whole test program.
+/// Runs something with half the stack of a worker thread: an overflow would end the whole test program.
 fn on_a_worker<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(WORKER_STACK_BYTES).spawn(run).unwrap().join().unwrap()
 }
@@ -260,6 +260,43 @@ fn check_survives_texts_at_the_limits() {
         assert_eq!(output.status.code(), Some(code), "{name}: {}", said.chars().take(500).collect::<String>());
         assert!(!said.contains("panicked"), "{name}: {said}");
     }
+}
+
+/// What a long statement does is not told as often as others can run it by name: memory would grow with the product.
+#[test]
+fn check_bounds_what_is_run_by_name() {
+    let calls = (0..4_000).map(|number| format!("f{number}()")).collect::<Vec<_>>().join(",");
+    let script = format!("PREPARE q AS SELECT {calls};\n{}", "EXECUTE q;\n".repeat(4_000));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgsluice"));
+    command.args(["check", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(script.as_bytes()).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("4000 would wait for a person"), "{}", said.lines().last().unwrap());
+    assert!(said.contains("runs the prepared statement q, one of too many"));
+}
+
+/// A message that runs one long statement many times, and one that changes names between, are judged without going
+/// through it each time.
+#[test]
+fn a_proxy_bounds_what_is_run_by_name() {
+    let postgres = postgres();
+    let proxy = Proxy::start(&postgres);
+    let mut client = Wire::connect(proxy.port(), &[("user", "postgres"), ("database", "postgres")]).unwrap();
+    let columns = (0..3_000).map(|number| format!("abs({number})")).collect::<Vec<_>>().join(",");
+    // The server allows 1,664 columns: it refuses to prepare it, behind us.
+    let message = format!("PREPARE q AS SELECT {columns};{}", "EXECUTE q;".repeat(30_000));
+    assert_eq!(client.query(&message).errors.len(), 1);
+    let changing = "CREATE TEMP TABLE a (b int); EXECUTE q; DROP TABLE a;".repeat(100);
+    client.send(b'Q', format!("PREPARE q AS SELECT 1; {changing}\0").as_bytes());
+    let hold = proxy.deny_next("too many");
+    assert!(hold["reasons"].to_string().contains("run too often between changes of names"), "{hold}");
+    assert_eq!(client.reply().errors.len(), 1);
+    assert!(client.query("SELECT 1").errors.is_empty());
 }
 
 #[test]

@@ -241,6 +241,67 @@ fn what_a_temporary_table_hides_is_hit_again_when_it_is_gone() {
     assert_eq!(place.orders(), "500");
 }
 
+/// The server runs the statements of one message without anything in between: each is judged by what those before it
+/// have done.
+#[test]
+fn what_a_message_takes_away_is_not_there_for_the_rest_of_it() {
+    let place = Place::open_with("create schema other; create table other.orders (id int)", &[]);
+    for (before, message) in [
+        ("", "DROP TABLE orders; DELETE FROM orders"),
+        ("", "DROP TABLE IF EXISTS orders; SELECT 1; DELETE FROM orders"),
+        ("", "SET search_path = public, pg_temp; DELETE FROM orders"),
+        ("", "SET LOCAL search_path = public, pg_temp; DELETE FROM orders"),
+        ("", "SELECT set_config('search_path', 'public, pg_temp', false); DELETE FROM orders"),
+        ("SET search_path = public, pg_temp", "SET search_path = public; RESET search_path; DELETE FROM other.orders"),
+        ("", "ALTER TABLE orders RENAME TO renamed; DELETE FROM orders"),
+        ("", "DISCARD TEMP; DELETE FROM orders"),
+        ("PREPARE wipe AS DELETE FROM orders", "DROP TABLE orders; EXECUTE wipe"),
+        ("", "PREPARE wipe AS DELETE FROM orders; DROP TABLE orders; EXECUTE wipe"),
+        ("PREPARE wipe AS DELETE FROM orders", "EXECUTE wipe; DROP TABLE orders; EXECUTE wipe"),
+        ("", "CREATE TEMP TABLE more (a int); DROP TABLE orders, more; DELETE FROM orders"),
+    ] {
+        let mut session = place.session();
+        passes(&mut session, "CREATE TEMP TABLE orders (id int)");
+        if !before.is_empty() {
+            passes(&mut session, before);
+        }
+        place.waits(&mut session, message);
+        assert_ne!(place.orders(), "0", "{message}");
+    }
+    // What a transaction made is gone with it, and what is dropped at its commit as well.
+    for message in ["ROLLBACK; DELETE FROM orders", "COMMIT; DELETE FROM orders", "ROLLBACK TO a; DELETE FROM orders"] {
+        let mut session = place.session();
+        passes(&mut session, "BEGIN; SAVEPOINT a; CREATE TEMP TABLE orders (id int) ON COMMIT DROP");
+        place.waits(&mut session, message);
+    }
+}
+
+#[test]
+fn what_a_message_makes_is_there_for_the_rest_of_it() {
+    let place = Place::open();
+    let mut session = place.session();
+    passes(&mut session, "CREATE TEMP TABLE scratch (a int); INSERT INTO scratch VALUES (1); DELETE FROM scratch");
+    passes(&mut session, "DELETE FROM scratch");
+    passes(&mut session, "BEGIN; CREATE TEMP TABLE orders (id int) ON COMMIT DROP; DELETE FROM orders");
+    passes(&mut session, "DELETE FROM orders; DROP TABLE orders");
+    passes(&mut session, "COMMIT");
+    assert_ne!(place.orders(), "0");
+    for message in [
+        // What is there already may be something else.
+        "CREATE TEMP TABLE IF NOT EXISTS fresh (a int); DELETE FROM fresh",
+        "CREATE TEMP TABLE a (id int); DELETE FROM public.orders",
+        "CREATE TEMP TABLE orders (id int); DROP TABLE orders; DELETE FROM orders",
+        "CREATE TEMP TABLE orders (id int); ROLLBACK; DELETE FROM orders",
+        "BEGIN; CREATE TEMP TABLE orders (id int) ON COMMIT DROP; COMMIT; DELETE FROM orders",
+        "CREATE TEMP TABLE orders (id int); SET search_path = public, pg_temp; DELETE FROM orders",
+        "SET search_path = public, pg_temp; CREATE TEMP TABLE orders (id int); DELETE FROM orders",
+        "CREATE TEMP TABLE b (id int); CREATE TEMP VIEW orders AS SELECT * FROM public.orders; DELETE FROM orders",
+    ] {
+        place.waits(&mut place.session(), message);
+        assert_ne!(place.orders(), "0", "{message}");
+    }
+}
+
 #[test]
 fn temporary_tables_are_followed_through_batches() {
     let place = Place::open();

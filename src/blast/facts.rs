@@ -42,8 +42,9 @@ pub struct Facts {
     pub implicit_code: Vec<CodeUse>,
     /// Of that, what the server may run while it parses: reading a constant of a range type compares its bounds.
     pub parse_code: Vec<CodeUse>,
-    /// Code that any INSERT or UPDATE may run without naming it: assignment casts. Seldom anything but empty.
-    pub assignment_code: Vec<CodeUse>,
+    /// Casts of users that the server applies by itself where a value is assigned, and in some other places. Seldom
+    /// anything but empty.
+    pub assignment_casts: Vec<AssignmentCast>,
     /// What every definition (`CREATE`, `ALTER`, `DROP`, `GRANT`, ...) runs: event triggers.
     pub event_triggers: Vec<CodeUse>,
     /// Whether the server is known to have no subscriptions, in any database, and so no connection strings of any.
@@ -153,6 +154,8 @@ pub struct Relation {
     pub runs_on_write: Vec<CodeUse>,
     /// Whether one of its columns is of a type of users, whatever that runs.
     pub has_user_types: bool,
+    /// The columns whose values, read from text, may run that; `None` where they are not known.
+    pub value_columns: Option<Vec<String>>,
     /// What reading a value of its row type, or of the type of one of its columns, from text may run: the checks of domains.
     pub runs_on_values: Vec<CodeUse>,
     /// Whether a table that is made with columns of the same types runs code on writes: checks and defaults of domains.
@@ -294,6 +297,32 @@ pub struct UserOperator {
     pub code: CodeUse,
     /// What it is for.
     pub operands: Operands,
+}
+
+/// A cast `AS ASSIGNMENT` with a function that is not the server's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssignmentCast {
+    /// What it runs.
+    pub code: CodeUse,
+    /// What it leads to.
+    pub target: CastTarget,
+    /// The relations, by OID, with a column that may hold a value of the type it leads to.
+    pub target_relations: HashSet<u32>,
+    /// Those with a column that may hold a value of the type it comes from; `None` where that is the server's own, so
+    /// that any expression may have one.
+    pub source_relations: Option<HashSet<u32>>,
+}
+
+/// What kind of type a cast leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CastTarget {
+    /// One that only assignments ask for.
+    #[default]
+    Assigned,
+    /// Truth values and numbers: conditions, limits, subscripts and samples take what can be assigned to them.
+    Plain,
+    /// Another of the server's own: XML and JSON functions take what can be assigned to it.
+    Other,
 }
 
 /// The types of an operator's operands.

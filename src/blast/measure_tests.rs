@@ -44,6 +44,8 @@ fn of(action: Action, extent: Extent, name: &str, facts: &Facts, estimates: &Est
         reasons: Vec::new(),
         depends_on_literals: false,
         untyped_values: false,
+        strings: false,
+        named_values: None,
         declared_types: Vec::new(),
         assigned: None,
         assumptions: Vec::new(),

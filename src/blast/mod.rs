@@ -3,12 +3,15 @@
 pub mod facts;
 pub mod locks;
 pub mod measure;
+pub mod name_set;
 mod names;
 pub mod radius;
 pub mod resolve;
+pub mod within;
 
 pub use facts::Facts;
 pub use locks::{Blocker, Blockers, Way};
 pub use measure::{Estimates, Measured, Planned, measure};
+pub use name_set::NameSet;
 pub use radius::{Basis, Radius, Rows};
 pub use resolve::{ApprovedUse, NameContext, Resolved, SearchPath, resolve, resolve_for_planning};

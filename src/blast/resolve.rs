@@ -9,9 +9,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::facts::{
-    CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation, RelationKind,
-    UserOperator,
+    CastTarget, CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
+    RelationKind, UserOperator,
 };
+use super::name_set::NameSet;
 use super::names::{Found, Names};
 use crate::sql::functions::{builtin, keyword_call};
 use crate::sql::system::{SUBSCRIPTIONS, USER_MAPPINGS, secret};
@@ -131,10 +132,10 @@ pub struct NameContext {
     pub role: String,
     /// Temporary relations that certainly exist in this session. When in doubt (a rollback, `ON COMMIT DROP`), leave
     /// it out: what is done to a temporary relation is let through more easily.
-    pub temporary: HashSet<String>,
+    pub temporary: NameSet,
     /// Temporary relations that may exist in this session and run code when they are used: views, and tables with
     /// triggers, rules or policies.
-    pub temporary_code: HashSet<String>,
+    pub temporary_code: NameSet,
     /// Something unseen may have made temporary relations: any name without a schema may mean one that runs code.
     pub unseen: bool,
     /// The open transaction has made or changed definitions, which the catalog cannot see before the commit.
@@ -190,7 +191,7 @@ pub fn resolve_for_planning(statement: &Statement, facts: &Facts, context: &Name
     resolve_within(statement, facts, context, Reach::Planning)
 }
 
-fn resolve_within(statement: &Statement, facts: &Facts, context: &NameContext, reach: Reach) -> Resolved {
+fn resolve_within<'a>(statement: &'a Statement, facts: &'a Facts, context: &'a NameContext, reach: Reach) -> Resolved {
     let mut resolver = Resolver { reach, ..Resolver::new(facts, context) };
     resolver.statement(statement);
     resolver.finish()
@@ -221,6 +222,10 @@ struct Resolver<'a> {
     columns_run_code: bool,
     /// The statement has values that may be read as one of any type that stands beside them.
     untyped_values: bool,
+    /// Some of them are read while it is parsed.
+    strings: bool,
+    /// The columns that they may stand beside; `None`: any, or a row.
+    named_values: Option<HashSet<&'a str>>,
     /// Relations that the statement changes by its own names, and their partitions.
     named: HashSet<u32>,
     /// The columns that it may assign in those; `None` where that is not known.
@@ -257,6 +262,8 @@ impl<'a> Resolver<'a> {
             code_at_parse: false,
             columns_run_code: false,
             untyped_values: false,
+            strings: false,
+            named_values: None,
             named: HashSet::new(),
             assigned: None,
             unknown_relations: false,
@@ -277,8 +284,10 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn statement(&mut self, statement: &Statement) {
+    fn statement(&mut self, statement: &'a Statement) {
         self.untyped_values = statement.untyped_values;
+        self.strings = statement.strings;
+        self.named_values = statement.named_values.as_ref().map(|names| names.iter().map(String::as_str).collect());
         // A view's columns may have other names than those of its table.
         let through_view = statement.effects.iter().filter(|effect| effect.action == Action::Update).any(|effect| {
             match self.names.relation(effect.object.schema.as_deref(), &effect.object.name) {
@@ -562,12 +571,21 @@ impl<'a> Resolver<'a> {
     /// A string or parameter takes the type of what it is compared or united with: an array, range or composite of a
     /// domain, or the table's own row. The server reads a string so while it parses.
     fn values(&mut self, relation: &'a Relation) {
-        if self.untyped_values {
+        let stands_beside = match (&self.named_values, &relation.value_columns) {
+            (Some(named), Some(columns)) => columns.iter().any(|column| named.contains(column.as_str())),
+            _ => true,
+        };
+        if self.untyped_values && stands_beside {
             for code in &relation.runs_on_values {
-                self.code_at_parse |= !code.reviewed && self.approval_of(code) == ApprovedUse::None;
+                self.runs_at_parse(code);
                 self.run(code, Certainty::Possible, || format!("a value read as one of {} runs", name_of(relation)));
             }
         }
+    }
+
+    /// Code that runs when a value is read from text: of a string while the server parses.
+    fn runs_at_parse(&mut self, code: &CodeUse) {
+        self.code_at_parse |= self.strings && !code.reviewed && self.approval_of(code) == ApprovedUse::None;
     }
 
     /// Notes that a relation is read whose rows are secrets. Of one with a single secret column the text has told
@@ -621,6 +639,7 @@ impl<'a> Resolver<'a> {
             return;
         }
         self.foreign(relation, certainty);
+        self.values(relation);
         let replaced = self.rules_and_triggers(relation, action);
         for code in relation.runs_on_write.iter().chain(&relation.runs_on_read) {
             self.run(code, Certainty::Possible, || format!("writing to {} runs", name_of(relation)));
@@ -863,6 +882,7 @@ impl<'a> Resolver<'a> {
             self.reason(|| format!("{name} is, or was, a temporary relation whose columns run code"));
         }
         for code in facts.types.get(name).into_iter().flatten() {
+            self.runs_at_parse(code);
             self.run(code, Certainty::Possible, || format!("a cast to {name} may call"));
         }
     }
@@ -880,9 +900,41 @@ impl<'a> Resolver<'a> {
                 self.run(code, Certainty::Possible, || "an implicit cast or comparison may call".to_owned());
             }
         }
-        if statement.effects.iter().any(|effect| matches!(effect.action, Action::Insert | Action::Update)) {
-            for code in &facts.assignment_code {
-                self.run(code, Certainty::Possible, || "an assignment cast may call".to_owned());
+        if !facts.assignment_casts.is_empty() && computes {
+            self.assignment_casts(statement);
+        }
+    }
+
+    /// Values are assigned to columns and to the parameters of EXECUTE; conditions, limits, subscripts and the like take
+    /// what can be assigned to them.
+    fn assignment_casts(&mut self, statement: &Statement) {
+        let facts = self.facts;
+        let makes_users = self.makes_values_of_users(statement);
+        let gives = statement
+            .session
+            .iter()
+            .any(|change| matches!(change, SessionChange::ExecutePrepared { arguments, .. } if !arguments.is_empty()));
+        let documents = statement
+            .functions
+            .iter()
+            .any(|function| ["xml", "json"].iter().any(|prefix| function.name.name.starts_with(prefix)));
+        for cast in &facts.assignment_casts {
+            let writes = self.followed.iter().any(|(oid, action)| {
+                matches!(action, Action::Insert | Action::Update) && cast.target_relations.contains(oid)
+            });
+            let unknown = self.unknown_relations
+                && statement.effects.iter().any(|effect| matches!(effect.action, Action::Insert | Action::Update));
+            let takes = match cast.target {
+                CastTarget::Assigned => false,
+                CastTarget::Plain => true,
+                CastTarget::Other => documents,
+            };
+            let has_source = cast
+                .source_relations
+                .as_ref()
+                .is_none_or(|sources| makes_users || self.followed.iter().any(|(oid, _)| sources.contains(oid)));
+            if has_source && (writes || unknown || gives || takes) {
+                self.run(&cast.code, Certainty::Possible, || "an assignment cast may call".to_owned());
             }
         }
     }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::blast::facts::{ColumnNames, ForeignKey, Rule, Trigger, UserFunction, UserOperator};
+use crate::blast::facts::{AssignmentCast, ColumnNames, ForeignKey, Rule, Trigger, UserFunction, UserOperator};
+use crate::sql::Argument;
 
 /// A database with the schemas `public` and `evil`, on Postgres 15.
 fn facts() -> Facts {
@@ -59,6 +60,8 @@ fn blank() -> Statement {
         reasons: Vec::new(),
         depends_on_literals: false,
         untyped_values: false,
+        strings: false,
+        named_values: None,
         declared_types: Vec::new(),
         assigned: None,
         assumptions: Vec::new(),
@@ -124,10 +127,10 @@ fn temporary_relations_that_run_code_are_code() {
         let resolved = resolve(&on(action, written), &facts, context);
         resolved.effects.iter().any(|effect| effect.action == Action::Execute)
     };
-    let code = NameContext { temporary_code: ["scratch".to_owned()].into(), ..usual() };
+    let code = NameContext { temporary_code: ["scratch".to_owned()].into_iter().collect(), ..usual() };
     assert!(runs(&code, Action::Insert, "scratch") && runs(&code, Action::Read, "pg_temp.scratch"));
     assert!(!runs(&code, Action::Read, "orders") && !runs(&code, Action::Read, "public.scratch"));
-    let unseen = NameContext { unseen: true, temporary: ["scratch".to_owned()].into(), ..usual() };
+    let unseen = NameContext { unseen: true, temporary: ["scratch".to_owned()].into_iter().collect(), ..usual() };
     assert!(runs(&unseen, Action::Read, "orders") && !runs(&unseen, Action::Read, "public.orders"));
     assert!(!runs(&unseen, Action::Read, "scratch"));
 }
@@ -135,7 +138,7 @@ fn temporary_relations_that_run_code_are_code() {
 #[test]
 fn temporary_relations_hide_others() {
     let facts = facts();
-    let context = NameContext { temporary: ["orders".to_owned()].into(), ..usual() };
+    let context = NameContext { temporary: ["orders".to_owned()].into_iter().collect(), ..usual() };
     let resolved = resolve(&on(Action::Delete, "orders"), &facts, &context);
     assert_eq!(shown(&resolved), ["delete table pg_temp.orders"]);
     assert!(resolved.effects[0].temporary);
@@ -154,7 +157,7 @@ fn a_temporary_schema_by_number_may_be_anothers() {
     assert!(!resolved.effects[0].temporary);
     let own = resolve(&on(Action::Drop, "pg_temp.mine"), &facts(), &usual());
     assert!(own.effects[0].temporary);
-    let code = NameContext { temporary_code: ["mine".to_owned()].into(), ..usual() };
+    let code = NameContext { temporary_code: ["mine".to_owned()].into_iter().collect(), ..usual() };
     let read = ["execute table pg_temp_3.mine?", "read table pg_temp_3.mine"];
     expect(&on(Action::Read, "pg_temp_3.mine"), &facts(), &code, &read);
 }
@@ -290,10 +293,77 @@ fn unnamed_code_counts_where_something_is_computed() {
         &["read table public.orders", "execute function public.f?"],
     );
     expect(&blank(), &implicit, &usual(), &[]);
-    let assignment = Facts { assignment_code: vec![code("public", "f")], ..facts() };
-    expect(&on(Action::Read, "orders"), &assignment, &usual(), &["read table public.orders"]);
-    let insert = on(Action::Insert, "orders");
-    expect(&insert, &assignment, &usual(), &["insert table public.orders", "execute function public.f?"]);
+}
+
+#[test]
+fn assignment_casts_count_where_something_takes_such_a_value() {
+    let cast = |target, target_relations: &[u32], source_relations: Option<&[u32]>| {
+        let set = |oids: &[u32]| oids.iter().copied().collect();
+        let source_relations = source_relations.map(set);
+        let target_relations = set(target_relations);
+        let cast = AssignmentCast { code: code("public", "f"), target, target_relations, source_relations };
+        let mut facts = Facts { assignment_casts: vec![cast], ..facts() };
+        facts.add_relation(table(101, "public", "users"));
+        facts
+    };
+    let (read, insert) = (on(Action::Read, "orders"), on(Action::Insert, "orders"));
+    let runs = |statement: &Statement, facts: &Facts| {
+        let resolved = resolve(statement, facts, &usual());
+        assert!(resolved.code.len() <= 1);
+        !resolved.code.is_empty()
+    };
+    // Into a column of that type.
+    let assigned = cast(CastTarget::Assigned, &[100], None);
+    assert!(runs(&insert, &assigned) && runs(&on(Action::Update, "orders"), &assigned));
+    assert!(!runs(&on(Action::Insert, "users"), &assigned) && !runs(&read, &assigned));
+    assert!(!runs(&on(Action::Delete, "orders"), &assigned));
+    // Into a parameter.
+    let execute = |arguments| {
+        let change = SessionChange::ExecutePrepared { name: "q".to_owned(), arguments };
+        Statement { session: vec![change], ..on(Action::Read, "users") }
+    };
+    assert!(runs(&execute(vec![Argument::Computed]), &assigned) && !runs(&execute(Vec::new()), &assigned));
+    // A condition, a limit or a subscript.
+    assert!(runs(&read, &cast(CastTarget::Plain, &[], None)));
+    assert!(runs(&read, &cast(CastTarget::Plain, &[], Some(&[100]))));
+    assert!(!runs(&on(Action::Read, "users"), &cast(CastTarget::Plain, &[], Some(&[100]))));
+    assert!(!runs(&read, &cast(CastTarget::Other, &[], Some(&[100]))));
+    let mut document = read;
+    let name = Name { schema: None, name: "xmlconcat".to_owned() };
+    document.functions.push(FunctionUse { name, notation: Notation::Call });
+    assert!(runs(&document, &cast(CastTarget::Other, &[], Some(&[100]))));
+}
+
+#[test]
+fn a_string_counts_beside_the_columns_that_it_may_be_read_as() {
+    let mut facts = facts();
+    facts.add_relation(Relation {
+        runs_on_values: vec![code("public", "f")],
+        value_columns: Some(vec!["list".to_owned()]),
+        ..table(101, "public", "users")
+    });
+    let named = |names: Option<&[&str]>| {
+        let named_values = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        Statement { untyped_values: true, strings: true, named_values, ..on(Action::Read, "users") }
+    };
+    let runs = |statement: &Statement, facts: &Facts| {
+        let resolved = resolve(statement, facts, &usual());
+        (!resolved.code.is_empty(), resolved.code_at_parse)
+    };
+    assert_eq!(runs(&named(Some(&["id", "list"])), &facts), (true, true));
+    assert_eq!(runs(&named(None), &facts), (true, true));
+    assert_eq!(runs(&named(Some(&["id"])), &facts), (false, false));
+    assert_eq!(runs(&Statement { untyped_values: false, ..named(None) }, &facts), (false, false));
+    // A parameter is read when it is bound.
+    assert_eq!(runs(&Statement { strings: false, ..named(None) }, &facts), (true, false));
+    // A cast of a string.
+    facts.types.insert("dom".to_owned(), vec![code("public", "f")]);
+    let cast = |strings| {
+        let types = vec![Name { schema: None, name: "dom[]".to_owned() }];
+        Statement { strings, untyped_values: true, types, ..blank() }
+    };
+    assert_eq!(runs(&cast(true), &facts), (true, true));
+    assert_eq!(runs(&cast(false), &facts), (true, false));
 }
 
 #[test]
@@ -451,7 +521,7 @@ fn a_bound_that_rests_on_a_column_which_is_not_there_is_none() {
     ] {
         assert_eq!(extent(column, relations, &usual()), Extent::Bounded, "{column}");
     }
-    let temporary = NameContext { temporary: HashSet::from(["staging".to_owned()]), ..usual() };
+    let temporary = NameContext { temporary: ["staging"].into_iter().collect(), ..usual() };
     assert_eq!(extent("id", &["staging"], &temporary), Extent::Bounded);
     let pending = NameContext { pending_definitions: true, ..usual() };
     assert_eq!(resolve(&update("id", &["staging"]), &facts, &pending).effects[0].extent, Extent::Bounded);

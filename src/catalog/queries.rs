@@ -47,7 +47,13 @@ rows(oid, xmin) as (
   union all select subdbid, '0'::xid from pg_subscription
   union all select umid, '0'::xid from pg_user_mappings
   union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
-            where c.oid >= 16384 and c.relkind = 'c' and a.attnum > 0)
+            where c.oid >= 16384 and c.relkind = 'c' and a.attnum > 0
+  union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
+            where a.atttypid >= 16384 and a.attnum > 0 and c.relpersistence <> 't'
+              and exists (select from pg_type where oid >= 16384 and typtype = 'd')
+  union all select a.attrelid, a.xmin from pg_cast k join pg_attribute a on a.atttypid in (k.castsource, k.casttarget)
+            join pg_class c on c.oid = a.attrelid
+            where k.oid >= 16384 and k.castcontext = 'a' and k.castfunc <> 0 and a.attnum > 0 and c.relpersistence <> 't')
 select count(*) || '.' || coalesce(sum(hashint8extended((oid::bigint << 32) | xmin::text::bigint, 0)), 0)
 from rows";
 
@@ -82,7 +88,7 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relpersistence <> 't' and n.nspname <> 'pg_toast'";
 
 /// The names of columns, but for those that come from a parent.
-pub(super) const COLUMNS: &str = "
+pub(super) const COLUMN_NAMES: &str = "
 select attrelid, string_agg(attname, e'\\x01') from pg_attribute
 where attrelid >= 16384 and attnum > 0 and attinhcount = 0 and not attisdropped
   and attrelid in (select oid from pg_class where relkind in ('r', 'p', 'v', 'm', 'f') and relpersistence <> 't')
@@ -159,9 +165,33 @@ where t.oid >= 16384 and n.nspname !~ '^pg_(toast_)?temp_'";
 pub(super) const RANGES: &str = "
 select rngcanonical::oid, rngsubdiff::oid, rngsubopc from pg_range where rngtypid >= 16384";
 
+/// Columns of types of users.
+pub(super) const COLUMNS: &str = "
+select a.attrelid, a.attname, a.atttypid
+from pg_attribute a join pg_class c on c.oid = a.attrelid
+where a.atttypid >= 16384 and a.attnum > 0 and not a.attisdropped and c.relpersistence <> 't'";
+
+/// Which relations have a column that may hold a value of the type that a cast of users leads to (`t`) or comes from
+/// (`f`): of that type itself, or of a domain, array or row with it.
+pub(super) const ASSIGNMENTS: &str = "
+with recursive parts(part, whole) as (
+  select typbasetype, oid from pg_type where typbasetype <> 0
+  union all select typelem, oid from pg_type where typelem <> 0
+  union all select a.atttypid, c.reltype from pg_attribute a join pg_class c on c.oid = a.attrelid
+            where a.attnum > 0 and c.oid >= 16384 and c.reltype <> 0),
+holds(cast_oid, leads_to, type) as (
+  select oid, s.leads_to, case when s.leads_to then casttarget else castsource end
+  from pg_cast, (values (true), (false)) s(leads_to)
+  where oid >= 16384 and castcontext = 'a' and castfunc <> 0 and (s.leads_to or castsource >= 16384)
+  union
+  select h.cast_oid, h.leads_to, p.whole from holds h join parts p on p.part = h.type)
+select distinct h.cast_oid, h.leads_to, a.attrelid
+from holds h join pg_attribute a on a.atttypid = h.type join pg_class c on c.oid = a.attrelid
+where a.attnum > 0 and c.oid >= 16384 and c.relpersistence <> 't'";
+
 /// Casts of users that run a function, with the name of the type they lead to.
 pub(super) const CASTS: &str = "
-select c.castfunc, c.castcontext, t.typname
+select c.castfunc, c.castcontext, t.typname, c.oid, c.castsource, c.casttarget
 from pg_cast c join pg_type t on t.oid = c.casttarget
 where c.oid >= 16384 and c.castfunc <> 0";
 

@@ -8,8 +8,8 @@ use super::extensions::reviewed;
 use super::queries;
 use crate::blast::SearchPath;
 use crate::blast::facts::{
-    CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
-    RelationKind, Rule, Trigger, UserFunction, UserOperator,
+    AssignmentCast, CastTarget, CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands,
+    ReferentialAction, Relation, RelationKind, Rule, Trigger, UserFunction, UserOperator,
 };
 use crate::sql::functions::builtin;
 
@@ -41,13 +41,15 @@ pub(super) fn batch() -> String {
         queries::ROLE_SETTINGS,
         queries::SCHEMAS,
         queries::RELATIONS,
-        queries::COLUMNS,
+        queries::COLUMN_NAMES,
         queries::BUILTINS,
         queries::FUNCTIONS,
         queries::OPERATORS,
         queries::TYPES,
         queries::RANGES,
         queries::CASTS,
+        queries::ASSIGNMENTS,
+        queries::COLUMNS,
         queries::OPERATOR_CLASSES,
         queries::RULES,
         queries::TRIGGERS,
@@ -276,7 +278,8 @@ pub(super) fn facts(
     let operators = answers.rows()?;
     assembly.operators(&operators)?;
     assembly.types(&answers.rows()?)?;
-    let (ranges, casts, classes) = (answers.rows()?, answers.rows()?, answers.rows()?);
+    let (ranges, casts) = (answers.rows()?, answers.rows()?);
+    let (assignments, columns, classes) = (answers.rows()?, answers.rows()?, answers.rows()?);
     let (rules, triggers, constraints) = (answers.rows()?, answers.rows()?, answers.rows()?);
     let parts = answers.rows()?;
     assembly.dependencies(&answers.rows()?)?;
@@ -286,11 +289,11 @@ pub(super) fn facts(
     // From here on the edges are complete, but for the checks of domains.
     assembly.symbols(&operators)?;
     assembly.constraints(&constraints)?;
-    assembly.casts(&casts)?;
+    assembly.casts(&casts, &assignments)?;
     assembly.rules(&rules)?;
     assembly.triggers(&triggers)?;
     assembly.parts(&parts)?;
-    assembly.columns();
+    assembly.columns(&columns)?;
     for line in answers.rows()? {
         let (parent, child) = (line.number(0)?, line.number(1)?);
         assembly.change(parent, |relation| relation.children.push(child));
@@ -318,7 +321,7 @@ impl Assembly {
                 oids.dedup();
             }
         }
-        for code in [&mut self.facts.implicit_code, &mut self.facts.assignment_code, &mut self.facts.event_triggers] {
+        for code in [&mut self.facts.implicit_code, &mut self.facts.event_triggers] {
             code.retain(|code| !code.reviewed);
             code.sort_unstable();
             code.dedup();
@@ -548,7 +551,11 @@ impl Assembly {
         Ok(())
     }
 
-    fn casts(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+    fn casts(&mut self, lines: &[Line], assignments: &[Line]) -> Result<(), Malformed> {
+        let mut relations: HashMap<(u32, bool), HashSet<u32>> = HashMap::new();
+        for line in assignments {
+            relations.entry((line.number(0)?, line.truth(1)?)).or_default().insert(line.number(2)?);
+        }
         for line in lines {
             let code = self.code(line.number(0)?);
             if code.reviewed {
@@ -556,7 +563,16 @@ impl Assembly {
             }
             match line.letter(1)? {
                 b'i' => self.facts.implicit_code.push(code.clone()),
-                b'a' => self.facts.assignment_code.push(code.clone()),
+                b'a' => {
+                    let (cast, source, target): (u32, u32, u32) = (line.number(3)?, line.number(4)?, line.number(5)?);
+                    let mut of = |leads_to| relations.remove(&(cast, leads_to)).unwrap_or_default();
+                    self.facts.assignment_casts.push(AssignmentCast {
+                        code: code.clone(),
+                        target: cast_target(target),
+                        target_relations: of(true),
+                        source_relations: (source >= FIRST_USER_OID).then(|| of(false)),
+                    });
+                }
                 _ => {}
             }
             self.facts.types.entry(line.string(2)?).or_default().push(code);
@@ -670,7 +686,15 @@ impl Assembly {
     }
 
     /// The types of columns, checks, and the keys of partitions.
-    fn columns(&mut self) {
+    fn columns(&mut self, lines: &[Line]) -> Result<(), Malformed> {
+        let mut runs_code: HashMap<u32, bool> = HashMap::new();
+        let mut value_columns: HashMap<u32, Vec<String>> = HashMap::new();
+        for line in lines {
+            let of: u32 = line.number(2)?;
+            if *runs_code.entry(of).or_insert_with(|| !self.closure((TYPE, of)).is_empty()) {
+                value_columns.entry(line.number(0)?).or_default().push(line.string(1)?);
+            }
+        }
         let tables: Vec<_> = self.edges.keys().filter(|place| place.0 == RELATION).map(|place| place.1).collect();
         for table in tables {
             let mut code = self.closure((RELATION, table));
@@ -684,6 +708,7 @@ impl Assembly {
                 relation.columns_run_code = !of_values.is_empty() || !defaults.is_empty();
                 relation.runs_on_values.extend(of_values);
                 relation.has_user_types = has_user_types;
+                relation.value_columns = Some(value_columns.remove(&table).unwrap_or_default());
             });
         }
         for (oid, name) in std::mem::take(&mut self.types) {
@@ -696,6 +721,7 @@ impl Assembly {
                 self.facts.types.entry(name).or_default().extend(code);
             }
         }
+        Ok(())
     }
 
     /// The relations an expression reads, but for the one it belongs to.
@@ -759,6 +785,16 @@ const fn relation_kind(letter: u8) -> Option<RelationKind> {
         b'c' => RelationKind::CompositeType,
         _ => return None,
     })
+}
+
+/// What a cast to that type serves beside assignments.
+const fn cast_target(oid: u32) -> CastTarget {
+    match oid {
+        FIRST_USER_OID.. => CastTarget::Assigned,
+        // bool, int8, int2, int4, float4, float8, numeric
+        16 | 20 | 21 | 23 | 700 | 701 | 1700 => CastTarget::Plain,
+        _ => CastTarget::Other,
+    }
 }
 
 /// `pg_constraint.confdeltype` and `confupdtype`; what is not known counts as the worst.

@@ -107,6 +107,7 @@ pub fn run_on(listening: Option<TcpListener>, arguments: &Arguments, globals: &G
     raise_file_limit();
     // Sessions have threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(crate::proxy::workers::STACK_BYTES)
         .worker_threads(2)
         .enable_all()
         .build()

@@ -13,17 +13,18 @@
 //! or lexer setting, everything is decided again. Those that rest on names of the session are not remembered at all. A
 //! statement that has to be held is always analysed itself: what the approver is shown is cut from its own text.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use foldhash::fast::RandomState;
 
 use super::analyses::{self, Analyses, Origin};
-use super::names::{Namespace, Portal, PortalState, Prepared};
+use super::names::{Namespace, Portal, Prepared};
+use super::sum::Sum;
 use super::verdicts::Verdicts;
 use crate::audit::{Judged, Record, RecordKind};
 use crate::blast::facts::CodeUse;
-use crate::blast::{self, ApprovedUse, Facts, NameContext, Resolved};
+use crate::blast::{ApprovedUse, Facts, NameContext, Resolved};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Verdict};
 use crate::sql::setting::OWN_PREFIX;
 use crate::sql::{
@@ -82,7 +83,7 @@ pub(super) struct Decision {
     /// Whether it may run code that is approved for its body: no effect tells of that.
     pub(super) approved: ApprovedUse,
     /// That code, for the record.
-    approved_code: Vec<CodeUse>,
+    pub(super) approved_code: Vec<CodeUse>,
     /// What it rests on.
     pub(super) epoch: Epoch,
     /// Whether it rests on names of this session as well, so that it may not be remembered by its text.
@@ -438,15 +439,7 @@ pub(super) fn judge_effect(
     reason: String,
     around: &Surroundings<'_>,
 ) -> Decision {
-    let sum = Sum {
-        commands: vec![command.to_owned()],
-        effects: vec![effect],
-        reasons: vec![reason],
-        changes: vec![SessionChange::Anything],
-        rests_on_names: true,
-        ..Sum::default()
-    };
-    finish(sum, carrier, around)
+    finish(Sum::of_effect(command, effect, reason), carrier, around)
 }
 
 /// Decides on a message whose meaning we cannot know.
@@ -455,169 +448,7 @@ pub(super) fn judge_unknown(reason: &str, around: &Surroundings<'_>) -> Decision
     judge_effect("unknown", Carrier::Statement, effect, reason.to_owned(), around)
 }
 
-/// What the statements of a message do together.
-#[derive(Default)]
-struct Sum {
-    commands: Vec<String>,
-    parts: Vec<Part>,
-    effects: Vec<Effect>,
-    reasons: Vec<String>,
-    changes: Vec<SessionChange>,
-    /// Statements and cursors made earlier in the same message: what running them does.
-    prepared_here: HashMap<String, Resolved>,
-    cursors_here: HashMap<String, Vec<Effect>>,
-    approved: ApprovedUse,
-    approved_code: BTreeSet<CodeUse>,
-    rests_on_names: bool,
-    /// What an earlier statement that is run here does cannot be guarded.
-    runs_unguardable: bool,
-    /// Something is read whose columns' types run code.
-    columns_run_code: bool,
-    /// A temporary table was made of such columns.
-    makes_code: bool,
-}
-
-impl Sum {
-    fn add(&mut self, statement: &Statement, around: &Surroundings<'_>) {
-        self.commands.push(statement.command.clone());
-        self.reasons.extend(statement.reasons.iter().cloned());
-        if self.makes_code {
-            // Whatever comes behind it in the message may use it, by names that are not known yet.
-            self.effects.push(Effect::new(Action::Execute, Object::new(ObjectKind::Table, "")).possible());
-            self.reasons.push("a temporary table made in the same message has columns whose types run code".to_owned());
-        }
-        self.columns_run_code = false;
-        self.resolve(statement, around);
-        for change in &statement.session {
-            self.follow(change, around);
-            self.changes.push(change.clone());
-        }
-        let made = statement.effects.iter().any(|effect| effect.action == Action::Create && effect.temporary);
-        self.makes_code |= made && self.columns_run_code;
-    }
-
-    fn resolve(&mut self, statement: &Statement, around: &Surroundings<'_>) {
-        let mut resolved = resolved(statement, around);
-        // What the text alone says of EXECUTE and FETCH; `follow` knows better what runs, or that nobody does.
-        resolved.effects.retain(|effect| {
-            effect.action != Action::Execute
-                || !matches!(effect.object.kind, ObjectKind::PreparedStatement | ObjectKind::Cursor)
-        });
-        self.effects.extend(resolved.effects.iter().cloned());
-        self.reasons.extend(resolved.reasons.iter().cloned());
-        self.approves(resolved.approved, &resolved.approved_code);
-        self.columns_run_code |= resolved.columns_run_code;
-        self.parts.push(Part { statement: statement.clone(), resolved });
-    }
-
-    /// Adds what a change of the session's state runs.
-    fn follow(&mut self, change: &SessionChange, around: &Surroundings<'_>) {
-        match change {
-            SessionChange::Prepare { name, body } => {
-                self.rests_on_names = true;
-                let body = resolved(body, around);
-                if body.code_at_parse {
-                    // PREPARE parses it at once.
-                    self.run(&body);
-                }
-                self.prepared_here.insert(name.clone(), body);
-            }
-            SessionChange::DeclareCursor { name, body, .. } => {
-                self.rests_on_names = true;
-                self.resolve(body, around);
-                self.cursors_here.insert(name.clone(), Vec::new());
-            }
-            SessionChange::ExecutePrepared { name, .. } => {
-                self.rests_on_names = true;
-                let known = around.statements.find(name.as_bytes());
-                if let Some(body) = self.prepared_here.remove(name) {
-                    self.run(&body);
-                    self.prepared_here.insert(name.clone(), body);
-                } else if let Some(prepared) = known {
-                    let decision = prepared.decision();
-                    self.runs_unguardable |= decision.nature.guardable == Guardable::No;
-                    self.reasons.extend(decision.reasons.iter().cloned());
-                    if decision.parts.is_empty() {
-                        self.effects.extend(decision.effects.iter().cloned());
-                    }
-                    // What its names and its code are by now, not when it was prepared.
-                    for part in &decision.parts {
-                        self.run(&resolved(&part.statement, around));
-                    }
-                } else {
-                    self.unknown_name("prepared statement", name);
-                }
-            }
-            SessionChange::FetchCursor(name) => {
-                self.rests_on_names = true;
-                let known = around.portals.find(name.as_bytes());
-                if let Some(effects) = self.cursors_here.get(name) {
-                    self.effects.extend(effects.iter().cloned());
-                } else if let Some(portal) = known {
-                    self.runs_unguardable |= portal.decision.nature.guardable == Guardable::No;
-                    self.effects.extend(effects_of_fetching(portal));
-                    self.approves(portal.decision.approved, &portal.decision.approved_code);
-                } else {
-                    self.unknown_name("cursor", name);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Adds what a statement does that was prepared before.
-    fn run(&mut self, body: &Resolved) {
-        self.effects.extend(body.effects.iter().cloned());
-        self.reasons.extend(body.reasons.iter().cloned());
-        self.approves(body.approved, &body.approved_code);
-        self.columns_run_code |= body.columns_run_code;
-    }
-
-    /// Adds approved code that may run.
-    fn approves(&mut self, approved: ApprovedUse, code: &[CodeUse]) {
-        self.approved = self.approved.max(approved);
-        self.approved_code.extend(code.iter().cloned());
-    }
-
-    fn unknown_name(&mut self, kind: &str, name: &str) {
-        self.effects.push(Effect::new(Action::Unknown, Object::new(ObjectKind::Other, name)).possible());
-        self.reasons.push(format!("the {kind} {name} was not made where we could see it"));
-    }
-}
-
-/// What fetching from a portal does that was not decided when it was opened.
-fn effects_of_fetching(portal: &Portal) -> Vec<Effect> {
-    match portal.state {
-        PortalState::NeedsApproval => portal.decision.effects.to_vec(),
-        PortalState::Open | PortalState::Approved => {
-            portal.decision.effects.iter().filter(|effect| effect.action == Action::Read).cloned().collect()
-        }
-    }
-}
-
-fn resolved(statement: &Statement, around: &Surroundings<'_>) -> Resolved {
-    match around.facts {
-        Some(facts) => blast::resolve(statement, facts, around.names),
-        None if needs_no_facts(statement) => Resolved { effects: statement.effects.clone(), ..Resolved::default() },
-        None => {
-            let mut effects = statement.effects.clone();
-            effects.push(Effect::new(Action::Unknown, Object::new(ObjectKind::Other, "")).possible());
-            let reason = "what its names stand for cannot be looked up: the side connection to the database is down";
-            Resolved { effects, reasons: vec![reason.to_owned()], ..Resolved::default() }
-        }
-    }
-}
-
-/// Whether the statement names nothing that the catalog could know something of.
-fn needs_no_facts(statement: &Statement) -> bool {
-    statement.declared_types.is_empty()
-        && statement.functions.is_empty()
-        && statement.operators.is_empty()
-        && statement.types.is_empty()
-        && statement.effects.iter().all(|effect| matches!(effect.action, Action::Set | Action::Transaction))
-}
-
-fn finish(sum: Sum, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
+fn finish(sum: Sum<'_>, carrier: Carrier, around: &Surroundings<'_>) -> Decision {
     let guardable = if sum.runs_unguardable { Guardable::No } else { guardable(&sum) };
     let runs_at_parse = sum.parts.iter().any(|part| part.resolved.code_at_parse);
     let makes_code = sum.makes_code;
@@ -691,7 +522,7 @@ const UNGUARDABLE_RELATIONS: [&str; 3] = ["pg_settings", "pg_prepared_statements
 /// Commands that read. SHOW does too, but it runs nothing, and it tells of the transaction.
 const GUARDABLE_COMMANDS: [&str; 7] = ["SELECT", "EXPLAIN", "COPY", "DECLARE CURSOR", "FETCH", "MOVE", "EXECUTE"];
 
-fn guardable(sum: &Sum) -> Guardable {
+fn guardable(sum: &Sum<'_>) -> Guardable {
     let mut guardable = Guardable::Anywhere;
     let plain = |effect: &Effect| {
         effect.action == Action::Read && !UNGUARDABLE_RELATIONS.contains(&effect.object.name.as_str())
@@ -764,7 +595,7 @@ fn sequel(change: &SessionChange) -> Sequel {
         | SessionChange::Role
         | SessionChange::Discard(_)
         | SessionChange::DropAtCommit
-        | SessionChange::CreateTemporary(_) => Sequel::Changed,
+        | SessionChange::CreateTemporary { .. } => Sequel::Changed,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a hold is made of: what the approver is shown, and what the approval is bound to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -56,10 +57,8 @@ pub(super) fn hold_of(session: &Session, passage: &Passage<'_>, decision: &Arc<D
         wait: Wait::Inline,
         digest: digest(session, passage),
     };
-    let mut radius = radius_requests(session, passage, decision);
-    let unmeasured = radius.len().saturating_sub(MOST_RADII);
-    radius.truncate(MOST_RADII);
-    Held { request, radius: radius.into(), unmeasured }
+    let Requests { first, more } = radius_requests(session, passage, decision);
+    Held { request, radius: first.into(), unmeasured: more }
 }
 
 /// What it risks, by its text and by what its names stand for.
@@ -158,25 +157,54 @@ impl Parts {
 }
 
 /// What the radius of a statement, or of the statements of one message, is computed from.
-fn radius_requests(session: &Session, passage: &Passage<'_>, decision: &Decision) -> Vec<RadiusRequest> {
+fn radius_requests(session: &Session, passage: &Passage<'_>, decision: &Decision) -> Requests {
     let sql = passage.sql.unwrap_or_default();
     let parameters = passage.bind.map(|bind| values::parameters(bind, passage.types)).unwrap_or_default();
     // The decision may have been made for another text, with other literals: where its statements stood says nothing
     // of this one.
     let spans = statement_spans(sql, &passage.settings.unwrap_or_default());
     let own = |index: usize| spans.get(index).filter(|_| spans.len() == decision.parts.len()).cloned();
-    let mut requests: Vec<RadiusRequest> = Vec::new();
+    let mut requests = Requests::default();
+    let mut prepared = HashMap::new();
     for (index, part) in decision.parts.iter().enumerate() {
         let text = sql.get(own(index).unwrap_or_else(|| part.statement.span.clone())).unwrap_or_default();
-        requests.extend(request(session, part, (text, passage.settings), parameters.clone()));
+        requests.add(|| request(session, part, (text, passage.settings), parameters.clone()), more_than_reads(part));
         for change in &part.statement.session {
-            if let SessionChange::ExecutePrepared { name, arguments } = change {
-                let arguments = arguments.iter().map(parameter).collect();
-                requests.extend(executed(session, &decision.parts[..index], sql, name, arguments));
+            match change {
+                SessionChange::Prepare { name, body } => drop(prepared.insert(name.as_str(), &**body)),
+                SessionChange::ExecutePrepared { name, arguments } => {
+                    let here = prepared.get(name.as_str()).copied();
+                    let arguments = || arguments.iter().map(parameter).collect();
+                    requests.add(|| executed(session, here, sql, name, arguments()), true);
+                }
+                _ => {}
             }
         }
     }
     requests
+}
+
+/// The first requests of a message, and how many more there may be.
+#[derive(Default)]
+struct Requests {
+    first: Vec<RadiusRequest>,
+    more: usize,
+}
+
+impl Requests {
+    /// Adds one, unless there are enough of them: then that it may be one is all that counts.
+    fn add(&mut self, request: impl FnOnce() -> Option<RadiusRequest>, may_be_one: bool) {
+        if self.first.len() < MOST_RADII {
+            self.first.extend(request());
+        } else {
+            self.more += usize::from(may_be_one);
+        }
+    }
+}
+
+/// Whether a statement does more than read.
+fn more_than_reads(part: &Part) -> bool {
+    part.resolved.effects.iter().any(|effect| !matches!(effect.action, Action::Read | Action::Transaction))
 }
 
 /// What the radius of one statement is computed from, if it does more than read.
@@ -186,9 +214,7 @@ fn request(
     (text, settings): (&[u8], Option<LexerSettings>),
     parameters: Vec<Parameter>,
 ) -> Option<RadiusRequest> {
-    let more_than_reads =
-        part.resolved.effects.iter().any(|effect| !matches!(effect.action, Action::Read | Action::Transaction));
-    more_than_reads.then(|| RadiusRequest {
+    more_than_reads(part).then(|| RadiusRequest {
         database: session.who.database.to_string(),
         statement: part.statement.clone(),
         text: values::text_of(text),
@@ -215,19 +241,15 @@ fn reads_alike(text: &[u8], settings: Option<&LexerSettings>) -> Result<(), &'st
 /// The same for what `EXECUTE name` runs: prepared in this message, or before.
 fn executed(
     session: &Session,
-    before: &[Part],
+    here: Option<&Statement>,
     sql: &[u8],
     name: &str,
     arguments: Vec<Parameter>,
 ) -> Option<RadiusRequest> {
-    let here = before.iter().rev().flat_map(|part| &part.statement.session).find_map(|change| match change {
-        SessionChange::Prepare { name: each, body } if each == name => Some(body),
-        _ => None,
-    });
     if let Some(body) = here {
         let facts = session.shared.catalog.current(&session.who.database)?;
         let resolved = crate::blast::resolve(body, &facts, &session.names);
-        let part = Part { statement: (**body).clone(), resolved };
+        let part = Part { statement: body.clone(), resolved };
         return request(session, &part, (sql.get(body.span.clone())?, session.read_with()), arguments);
     }
     let prepared = session.statements.find(crate::wire::frontend::significant(name.as_bytes()))?;

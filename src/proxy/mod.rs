@@ -55,6 +55,7 @@ mod settings;
 mod startup;
 pub mod statistics;
 pub mod stream;
+mod sum;
 mod temporary;
 mod time_limits;
 mod timing;

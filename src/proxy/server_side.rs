@@ -533,21 +533,25 @@ impl Session {
         if !decision.effects.iter().any(concerns) {
             return;
         }
-        if decision.parts.len() > 1 {
-            // What came before a transaction's end within the message, and what behind it, is not told apart.
+        let drops = |changes: &[SessionChange]| {
+            let drops = changes.contains(&SessionChange::DropAtCommit);
+            if drops { OnCommit::Drops } else { OnCommit::Stays }
+        };
+        let mut is_due = false;
+        if decision.parts.len() <= 1 {
+            is_due = self.temporary.done(&decision.effects, drops(&decision.changes));
+        } else if decision.changes.iter().any(parts_are_not_told_apart) {
             self.temporary.forget();
-            if decision.makes_code {
-                self.temporary.made_code(&decision.effects);
-            }
         } else {
-            let drops = decision.changes.contains(&SessionChange::DropAtCommit);
-            let on_commit = if drops { OnCommit::Drops } else { OnCommit::Stays };
-            if self.temporary.done(&decision.effects, on_commit) {
-                self.unseen = Unseen::Due;
+            for part in &decision.parts {
+                is_due |= self.temporary.done(&part.resolved.effects, drops(&part.statement.session));
             }
-            if decision.makes_code {
-                self.temporary.made_code(&decision.effects);
-            }
+        }
+        if is_due {
+            self.unseen = Unseen::Due;
+        }
+        if decision.makes_code {
+            self.temporary.made_code(&decision.effects);
         }
         self.names_changed();
     }
@@ -636,7 +640,7 @@ impl Session {
             | SessionChange::ExecutePrepared { .. }
             | SessionChange::FetchCursor(_)
             | SessionChange::DropAtCommit
-            | SessionChange::CreateTemporary(_) => {}
+            | SessionChange::CreateTemporary { .. } => {}
         }
     }
 
@@ -661,7 +665,7 @@ impl Session {
                     self.portals.remove(crate::wire::frontend::significant(name.as_bytes()));
                 }
                 _ if decision.changes.len() == 1 && decision.nature.sequel == super::decide::Sequel::Changed => {}
-                _ => self.forget_everything(),
+                _ => return self.forget_everything(),
             }
         }
         self.names_changed();
@@ -743,4 +747,19 @@ enum Success {
     Whole,
     Partly,
     Not,
+}
+
+/// Whether of a message with such a change it is not known what came before it, or what else ran: the end of a
+/// transaction, what runs by name.
+fn parts_are_not_told_apart(change: &SessionChange) -> bool {
+    matches!(
+        change,
+        SessionChange::Commit
+            | SessionChange::Rollback
+            | SessionChange::RollbackToSavepoint(_)
+            | SessionChange::Discard(_)
+            | SessionChange::ExecutePrepared { .. }
+            | SessionChange::FetchCursor(_)
+            | SessionChange::Anything
+    )
 }

@@ -8,27 +8,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::settings::TransactionEnd;
-use crate::blast::NameContext;
+use crate::blast::{NameContext, NameSet};
 use crate::sql::{Action, Effect, ObjectKind};
 
 /// How many are followed; more are left out.
 const MOST_RELATIONS: usize = 10_000;
-
-/// What is known of a temporary relation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Made {
-    when: When,
-    on_commit: OnCommit,
-}
-
-/// When it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    /// In a transaction that is committed.
-    Before,
-    /// In the transaction under way: a rollback takes it away.
-    InThisTransaction,
-}
 
 /// What becomes of it when its transaction commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +22,27 @@ pub(super) enum OnCommit {
 }
 
 /// The temporary relations of a session.
+///
+/// A session may make thousands of them, so nothing here goes through all of them for a statement or a transaction that
+/// concerns a few.
 #[derive(Debug, Default)]
 pub(super) struct TemporaryRelations {
-    relations: HashMap<String, Made>,
+    relations: HashMap<String, OnCommit>,
+    /// Those of them that were made in the transaction under way: a rollback takes them away.
+    uncommitted: HashSet<String>,
     /// Those that run code when they are used, or did. A rollback may bring them back, so none is taken out.
     code: HashSet<String>,
     /// There may be others, which run code.
     unseen: bool,
+    untold: Untold,
+}
+
+/// What has changed since the names were last brought up to date.
+#[derive(Debug, Default)]
+struct Untold {
+    names: HashSet<String>,
+    /// Of all of them nothing is as it was.
+    all: bool,
 }
 
 /// What the server says of a temporary relation.
@@ -69,20 +67,16 @@ impl TemporaryRelations {
             match effect.action {
                 // Its name, or what it runs, may be another one now; CREATE INDEX and CREATE TRIGGER alter the table.
                 Action::Alter => {
-                    let known = self.relations.remove(name).is_some();
+                    let known = self.remove(name);
                     self.unseen |= self.code.contains(name);
                     if adds_code && (known || effect.temporary) {
-                        self.code.insert(name.clone());
+                        self.runs_code(name);
                     }
                 }
-                Action::Drop if effect.temporary && !name.is_empty() => {
-                    self.relations.remove(name);
-                }
+                Action::Drop if effect.temporary && !name.is_empty() => drop(self.remove(name)),
                 // With CASCADE, or as the owner's, or as a child's, it may have taken any of them along.
-                Action::Drop => self.relations.clear(),
-                Action::Create if effect.temporary && effect.object.kind == ObjectKind::View => {
-                    self.code.insert(name.clone());
-                }
+                Action::Drop => self.forget(),
+                Action::Create if effect.temporary && effect.object.kind == ObjectKind::View => self.runs_code(name),
                 _ => {}
             }
         }
@@ -102,8 +96,23 @@ impl TemporaryRelations {
     /// What a statement made has columns whose types run code: of domains with a check or a default, as it seems.
     pub(super) fn made_code(&mut self, effects: &[Effect]) {
         for effect in effects.iter().filter(|effect| effect.action == Action::Create && effect.temporary) {
-            self.relations.remove(&effect.object.name);
-            self.code.insert(effect.object.name.clone());
+            self.remove(&effect.object.name);
+            self.runs_code(&effect.object.name);
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> bool {
+        self.uncommitted.remove(name);
+        let known = self.relations.remove(name).is_some();
+        if known {
+            self.untold.names.insert(name.to_owned());
+        }
+        known
+    }
+
+    fn runs_code(&mut self, name: &str) {
+        if self.code.insert(name.to_owned()) {
+            self.untold.names.insert(name.to_owned());
         }
     }
 
@@ -112,16 +121,21 @@ impl TemporaryRelations {
         if name.is_empty() || self.relations.contains_key(name) || self.relations.len() >= MOST_RELATIONS {
             return;
         }
-        self.relations.insert(name.to_owned(), Made { when: When::InThisTransaction, on_commit });
+        self.relations.insert(name.to_owned(), on_commit);
+        self.uncommitted.insert(name.to_owned());
+        self.untold.names.insert(name.to_owned());
     }
 
     /// The transaction is over.
     pub(super) fn ended(&mut self, end: TransactionEnd) {
         match end {
-            TransactionEnd::Committed => self.relations.retain(|_, made| {
-                made.when = When::Before;
-                made.on_commit == OnCommit::Stays
-            }),
+            TransactionEnd::Committed => {
+                for name in std::mem::take(&mut self.uncommitted) {
+                    if self.relations.get(&name) == Some(&OnCommit::Drops) {
+                        self.remove(&name);
+                    }
+                }
+            }
             // What it dropped is there again. That is not followed: it was taken out.
             TransactionEnd::RolledBack => self.rolled_back_in_part(),
         }
@@ -129,32 +143,32 @@ impl TemporaryRelations {
 
     /// `ROLLBACK TO SAVEPOINT`: what was made since is gone, and we do not keep what came when.
     pub(super) fn rolled_back_in_part(&mut self) {
-        self.relations.retain(|_, made| made.when == When::Before);
+        for name in std::mem::take(&mut self.uncommitted) {
+            self.remove(&name);
+        }
     }
 
     /// Code that nobody sees through runs: it may make and drop any.
     pub(super) fn unseen(&mut self) {
-        self.relations.clear();
+        self.forget();
         self.unseen = true;
     }
 
     /// The server was asked which there are. Within a transaction it did not say what its end makes of them; it does not
     /// say either what a rollback brings back.
     pub(super) fn learned(&mut self, seen: Vec<(String, Seen)>, whole: bool, within_transaction: bool) {
-        self.relations.clear();
+        self.forget();
         if !within_transaction && whole {
             self.code.clear();
         }
         for (name, kind) in seen {
             match kind {
-                Seen::RunsCode => drop(self.code.insert(name)),
+                Seen::RunsCode => self.runs_code(&name),
                 Seen::Plain if self.code.contains(&name) => {}
                 Seen::Plain if within_transaction => self.made(&name, OnCommit::Drops),
                 Seen::Plain => {
                     self.made(&name, OnCommit::Stays);
-                    if let Some(made) = self.relations.get_mut(&name) {
-                        made.when = When::Before;
-                    }
+                    self.uncommitted.remove(&name);
                 }
             }
         }
@@ -164,6 +178,8 @@ impl TemporaryRelations {
     /// None of them is there any more, as far as is certain.
     pub(super) fn forget(&mut self) {
         self.relations.clear();
+        self.uncommitted.clear();
+        self.untold.all = true;
     }
 
     /// Whether none is known.
@@ -173,22 +189,33 @@ impl TemporaryRelations {
 
     /// Whether the end of the transaction may take one away.
     pub(super) fn is_uncommitted(&self) -> bool {
-        self.relations.values().any(|made| made.when == When::InThisTransaction)
+        !self.uncommitted.is_empty()
     }
 
-    /// Brings the names that statements are resolved with up to date. Whether they changed.
-    pub(super) fn tell(&self, names: &mut NameContext) -> bool {
-        let same = names.temporary.len() == self.relations.len()
-            && names.temporary.iter().all(|name| self.relations.contains_key(name))
-            && names.temporary_code.len() == self.code.len()
-            && names.unseen == self.unseen;
-        if !same {
+    /// Brings the names that statements are resolved with up to date: always the same ones. Whether they changed.
+    pub(super) fn tell(&mut self, names: &mut NameContext) -> bool {
+        let untold = std::mem::take(&mut self.untold);
+        let mut changed = std::mem::replace(&mut names.unseen, self.unseen) != self.unseen;
+        if untold.all {
+            changed |= self.relations.len() != names.temporary.len()
+                || self.code.len() != names.temporary_code.len()
+                || !self.relations.keys().all(|name| names.temporary.contains(name))
+                || !self.code.iter().all(|name| names.temporary_code.contains(name));
             names.temporary = self.relations.keys().cloned().collect();
-            names.temporary_code.clone_from(&self.code);
-            names.unseen = self.unseen;
+            names.temporary_code = self.code.iter().cloned().collect();
+            return changed;
         }
-        !same
+        for name in &untold.names {
+            changed |= set(&mut names.temporary, name, self.relations.contains_key(name));
+            changed |= set(&mut names.temporary_code, name, self.code.contains(name));
+        }
+        changed
     }
+}
+
+/// Makes a name one of these, or none; whether that is new.
+fn set(names: &mut NameSet, name: &str, is_one: bool) -> bool {
+    if is_one { names.insert(name) } else { names.remove(name) }
 }
 
 #[cfg(test)]
@@ -205,9 +232,7 @@ mod tests {
     }
 
     fn names(relations: &TemporaryRelations) -> Vec<String> {
-        let mut context = NameContext::default();
-        relations.tell(&mut context);
-        let mut names: Vec<_> = context.temporary.into_iter().collect();
+        let mut names: Vec<_> = relations.relations.keys().cloned().collect();
         names.sort();
         names
     }
@@ -269,7 +294,8 @@ mod tests {
         relations.ended(TransactionEnd::RolledBack);
         assert!(relations.tell(&mut context));
         assert!(context.temporary.is_empty() && !context.unseen);
-        assert_eq!(context.temporary_code, ["a".to_owned(), "v".to_owned()].into());
+        let code: HashSet<&str> = context.temporary_code.iter().map(String::as_str).collect();
+        assert_eq!(code, ["a", "v"].into());
         assert!(relations.done(&[alter], OnCommit::Stays));
         assert!(relations.tell(&mut context) && context.unseen);
     }

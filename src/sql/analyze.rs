@@ -111,6 +111,7 @@ fn analyze_statement(tokens: StatementTokens<'_>, words: &Words<'_>) -> Statemen
     };
     parser.found.hidden = hidden_secrets(&tokens, &parser.found.reads);
     super::values::note(&mut parser.found, &tokens);
+    parser.found.named_values = std::mem::take(&mut parser.named).finish();
     into_statement(tokens.span(), command, parser.found)
 }
 
@@ -152,6 +153,8 @@ pub(super) fn into_statement(span: std::ops::Range<usize>, command: String, mut 
         reasons: found.reasons.into_vec(),
         depends_on_literals: found.depends_on_literals,
         untyped_values: found.untyped_values,
+        strings: found.strings,
+        named_values: found.named_values,
         declared_types: Vec::new(),
         assigned: found.assigned,
         assumptions: found.assumptions.into_vec(),

@@ -688,3 +688,20 @@ fn many_joins_take_little() {
         assert!(started.elapsed() < std::time::Duration::from_secs(20), "{join} {condition}");
     }
 }
+
+/// What only younger servers know is no less ordinary.
+#[test]
+fn constraints_of_temporary_tables_are_read() {
+    for sql in [
+        "create temp table t (id int4range, p tstzrange, primary key (id, p without overlaps))",
+        "create temp table t (id int4range, p tstzrange, unique (id, p without overlaps) include (id))",
+        "create temp table t (id int4range, p tstzrange, foreign key (id, period p) references u (id, period p))",
+        "create temp table t (period int, foreign key (period) references u (period))",
+        "create temp table t (a int constraint c check (a > 0) not enforced, constraint n not null a no inherit)",
+        "create temp table t (a int, not null a)",
+        "create temp table t (a int, b int generated always as (a * 2) virtual, c int generated always as (a))",
+    ] {
+        let script = analyze(sql.as_bytes(), &LexerSettings::default());
+        assert!(!script.statements[0].has_unknown(), "{sql}: {:?}", script.statements[0].reasons);
+    }
+}

@@ -71,6 +71,10 @@ pub(super) struct Findings {
     pub(super) depends_on_literals: bool,
     /// See [`Statement::untyped_values`](super::Statement::untyped_values).
     pub(super) untyped_values: bool,
+    /// See [`Statement::strings`](super::Statement::strings).
+    pub(super) strings: bool,
+    /// See [`Statement::named_values`](super::Statement::named_values).
+    pub(super) named_values: Option<Vec<String>>,
     /// See [`Statement::assigned`](super::Statement::assigned).
     pub(super) assigned: Option<Vec<String>>,
     /// See [`Statement::assumptions`](super::Statement::assumptions).

@@ -73,6 +73,11 @@ pub struct Statement {
     pub depends_on_literals: bool,
     /// Whether it has a string or a parameter: a value that may be read as one of a type that stands beside it.
     pub untyped_values: bool,
+    /// Whether it has a string: a value that the server reads while it parses.
+    pub strings: bool,
+    /// The names, in order, of the columns that such a value may stand beside, and others; `None` where it may be any, or
+    /// a whole row.
+    pub named_values: Option<Vec<String>>,
     /// The OIDs of the types that the client declared for its parameters; the text has none of them.
     pub declared_types: Vec<u32>,
     /// The columns that its UPDATEs may assign, and perhaps others; `None` where that is not known.
@@ -152,7 +157,12 @@ pub enum SessionChange {
     /// `DISCARD ALL` (which does all of the above) or a part of it.
     Discard(DiscardTarget),
     /// A temporary relation is made: it shadows others of its name.
-    CreateTemporary(String),
+    CreateTemporary {
+        /// Its name.
+        name: String,
+        /// `IF NOT EXISTS`, `OR REPLACE`: what has that name may be there already, and be something else.
+        may_exist: bool,
+    },
     /// `ON COMMIT DROP`: the temporary relation made by the same statement is gone when the transaction commits.
     DropAtCommit,
     /// Something unseen may have changed any of the above: `DO`, `CALL`, user code, unknown statements.

@@ -19,10 +19,9 @@ enum Place {
 
 /// Notes what the tokens of the whole statement tell.
 pub(super) fn note(found: &mut Findings, tokens: &StatementTokens<'_>) {
-    found.untyped_values = tokens
-        .tokens()
-        .iter()
-        .any(|token| matches!(token.kind, TokenKind::String | TokenKind::NationalString | TokenKind::Parameter));
+    let has = |kinds: &[TokenKind]| tokens.tokens().iter().any(|token| kinds.contains(&token.kind));
+    found.strings = has(&[TokenKind::String, TokenKind::NationalString]);
+    found.untyped_values = found.strings || has(&[TokenKind::Parameter]);
     found.assigned = Some(assigned(tokens));
 }
 

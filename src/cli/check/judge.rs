@@ -7,7 +7,7 @@ use super::Requester;
 use super::database::Database;
 use super::source::{Origin, Place, Places, Source};
 use crate::blast::resolve::{NameContext, Resolved, SearchPath, resolve};
-use crate::blast::{Facts, Radius};
+use crate::blast::{Facts, Radius, within};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::lexer::{LexError, LexErrorReason, lex};
 use crate::sql::psql::{Piece, Pieces};
@@ -109,6 +109,7 @@ pub(super) fn judge(sources: &[Source], engine: &Engine, requester: &Requester, 
         facts: database.map_or_else(Arc::default, Database::facts),
         session: Session::new(&requester.role, database),
         report: Report { statements: Vec::new(), notes: Vec::new() },
+        by_name_bytes: BY_NAME_BYTES_MAX,
         verdicts: HashMap::new(),
     };
     for source in sources {
@@ -124,6 +125,8 @@ struct Judge<'a> {
     facts: Arc<Facts>,
     session: Session,
     report: Report,
+    /// How many bytes of statements may still be looked at because others run them by name.
+    by_name_bytes: usize,
     /// What the policy said of the same before: a script may run what it prepared many times.
     verdicts: HashMap<Asked, Verdict>,
 }
@@ -131,6 +134,10 @@ struct Judge<'a> {
 /// What of a request to the policy differs from statement to statement: its effects, its rows, whether it is within a
 /// transaction.
 type Asked = (Vec<Effect>, Option<u64>, bool);
+
+/// How many bytes of statements are looked at because others run them by name: what a long one does would else be told
+/// as often as a script of nothing but `EXECUTE` can name it.
+const BY_NAME_BYTES_MAX: usize = 8 << 20;
 
 /// How many verdicts are remembered.
 const VERDICTS_MOST: usize = 256;
@@ -218,8 +225,7 @@ impl Judge<'_> {
     fn unreadable(&mut self, source: &Source, places: &mut Places<'_>, range: std::ops::Range<usize>, why: Refused) {
         let sql = source.text.get(range.clone()).unwrap_or_default();
         let start = range.start + (sql.len() - sql.trim_ascii_start().len());
-        places.of(start);
-        let at = places.clone().of(why.at());
+        let at = places.of(why.at());
         let mut reason = format!("cannot be read: {} at line {}, column {}", why.reason(), at.line, at.column);
         if why.is_of_bytes() {
             // Editors differ in what they show for such a byte, and in how they count it.
@@ -236,6 +242,8 @@ impl Judge<'_> {
             reasons: vec![reason],
             depends_on_literals: true,
             untyped_values: true,
+            strings: true,
+            named_values: None,
             declared_types: Vec::new(),
             assigned: None,
             assumptions: Vec::new(),
@@ -246,7 +254,7 @@ impl Judge<'_> {
     }
 
     /// What a statement does here, what it runs by name included.
-    fn resolve(&self, statement: &Statement) -> Resolved {
+    fn resolve(&mut self, statement: &Statement) -> Resolved {
         let names = &self.session.names;
         let mut resolved = resolve(statement, &self.facts, names);
         for change in &statement.session {
@@ -258,14 +266,22 @@ impl Judge<'_> {
                 SessionChange::FetchCursor(name) => (ObjectKind::Cursor, name, self.session.cursors.get(name)),
                 _ => continue,
             };
-            match body {
-                Some(body) => {
+            match body.map(|body| (body, self.by_name_bytes.checked_sub(body.span.len()))) {
+                Some((body, Some(left))) => {
+                    self.by_name_bytes = left;
                     // What it runs is known, and takes the place of "it runs something".
                     resolved.effects.retain(|effect| effect.action != Action::Execute || effect.object.kind != kind);
                     let body = resolve(body, &self.facts, names);
                     resolved.effects.extend(body.effects);
                     resolved.reasons.extend(body.reasons);
                     resolved.code.extend(body.code);
+                }
+                Some((_, None)) => {
+                    resolved.effects.push(unknown());
+                    let kind = kind.as_str().replace('_', " ");
+                    resolved
+                        .reasons
+                        .push(format!("runs the {kind} {name}, one of too many to tell each time what that does"));
                 }
                 None => {
                     resolved.effects.push(unknown());
@@ -296,12 +312,12 @@ impl Judge<'_> {
         let rows = radius.as_ref().and_then(|radius| radius.rows.value);
         let verdict = self.verdict(&resolved.effects, rows);
         let mut reasons = statement.reasons.clone();
-        for reason in resolved.reasons {
-            if !reasons.contains(&reason) {
-                reasons.push(reason);
+        for reason in &resolved.reasons {
+            if !reasons.contains(reason) {
+                reasons.push(reason.clone());
             }
         }
-        self.session.after(&statement, sql, &resolved.effects, self.database.is_some());
+        self.session.after(&statement, sql, &resolved, self.database.is_some());
         let sql = String::from_utf8_lossy(sql).into_owned();
         let origin = source.origin.clone();
         let effects = resolved.effects;
@@ -377,6 +393,8 @@ struct Session {
     login_search_path: SearchPath,
     /// Inside a transaction: what it began with.
     transaction: Option<Begun>,
+    /// Temporary tables that are gone when it commits.
+    dropped_at_commit: Vec<String>,
     prepared: HashMap<String, Prepared>,
     cursors: HashMap<String, Statement>,
 }
@@ -407,16 +425,25 @@ impl Session {
             names: NameContext { search_path, role: role.to_owned(), ..NameContext::default() },
             login_search_path,
             transaction: None,
+            dropped_at_commit: Vec::new(),
             prepared: HashMap::new(),
             cursors: HashMap::new(),
         }
     }
 
-    fn after(&mut self, statement: &Statement, sql: &[u8], effects: &[Effect], asked: bool) {
+    fn after(&mut self, statement: &Statement, sql: &[u8], resolved: &Resolved, asked: bool) {
         // Nothing is run, so what a script defines is never in the catalog.
         let defines = [Action::Create, Action::Alter, Action::Drop, Action::Grant];
         self.names.pending_definitions |=
-            asked && effects.iter().any(|effect| !effect.temporary && defines.contains(&effect.action));
+            asked && resolved.effects.iter().any(|effect| !effect.temporary && defines.contains(&effect.action));
+        within::follow_temporary(&mut self.names, statement, resolved);
+        if statement.session.contains(&SessionChange::DropAtCommit) {
+            let made = statement.session.iter().filter_map(|change| match change {
+                SessionChange::CreateTemporary { name, .. } => Some(name.clone()),
+                _ => None,
+            });
+            self.dropped_at_commit.extend(made);
+        }
         for change in &statement.session {
             if let SessionChange::Prepare { name, body } = change {
                 let start = statement.span.start;
@@ -436,6 +463,9 @@ impl Session {
                 self.transaction = Some(Begun { settings: self.settings, search_path, before_local: None });
             }
             SessionChange::Commit => {
+                for name in self.dropped_at_commit.drain(..) {
+                    self.names.temporary.remove(&name);
+                }
                 if let Some(search_path) = self.transaction.take().and_then(|begun| begun.before_local) {
                     self.names.search_path = search_path;
                 }
@@ -452,7 +482,6 @@ impl Session {
             SessionChange::Deallocate(None) => self.prepared.clear(),
             SessionChange::CloseCursor(Some(name)) => drop(self.cursors.remove(name)),
             SessionChange::CloseCursor(None) => self.cursors.clear(),
-            SessionChange::CreateTemporary(name) => drop(self.names.temporary.insert(name.clone())),
             SessionChange::Set { name: Some(name), value, local } => self.set(name, value.as_deref(), *local),
             SessionChange::Reset(Some(name)) => self.reset(name),
             SessionChange::Reset(None) => self.reset_all(),
@@ -463,9 +492,7 @@ impl Session {
                 self.reset_all();
                 self.prepared.clear();
                 self.cursors.clear();
-                self.names.temporary.clear();
             }
-            SessionChange::Discard(DiscardTarget::Temporary) => self.names.temporary.clear(),
             _ => {}
         }
     }

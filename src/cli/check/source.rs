@@ -108,40 +108,87 @@ pub(super) struct Place {
     pub(super) column: usize,
 }
 
-/// Finds places in a text: in ascending order of bytes one pass finds all of them.
-#[derive(Debug, Clone)]
+/// Finds places in a text. What was passed is not read again: a text may be one line, and be asked about for each of its
+/// statements.
+#[derive(Debug)]
 pub(super) struct Places<'a> {
     text: &'a [u8],
-    at: usize,
-    line: usize,
-    line_start: usize,
+    at: Passed,
+    /// The way so far, a stop every so many bytes: for places further back.
+    stops: Vec<Passed>,
+    #[cfg(test)]
+    steps: usize,
 }
+
+/// How much of a text was passed, and which place that is.
+#[derive(Debug, Clone, Copy)]
+struct Passed {
+    bytes: usize,
+    place: Place,
+}
+
+/// How far the stops are apart.
+const STOP_BYTES: usize = 256;
 
 impl<'a> Places<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, line: 1, line_start: 0 }
+        let at = Passed { bytes: 0, place: Place { line: 1, column: 1 } };
+        Self {
+            text,
+            at,
+            stops: vec![at],
+            #[cfg(test)]
+            steps: 0,
+        }
     }
 
-    /// The place of a byte. Bytes are best asked for in ascending order.
+    /// The place of a byte.
     pub(super) fn of(&mut self, byte: usize) -> Place {
-        if byte < self.line_start {
-            *self = Self::new(self.text);
+        if byte < self.at.bytes {
+            let after = self.stops.partition_point(|stop| stop.bytes <= byte);
+            self.at = self.stops[after.saturating_sub(1)];
         }
-        for (index, value) in self.text.iter().enumerate().take(byte).skip(self.at) {
-            // A carriage return alone ends a line too, as it ends a comment.
-            let ends_line = *value == b'\n' || (*value == b'\r' && self.text.get(index + 1) != Some(&b'\n'));
-            if ends_line {
-                self.line += 1;
-                self.line_start = index + 1;
-            }
+        let byte = byte.min(self.text.len());
+        while self.at.bytes < byte {
+            self.step();
         }
-        self.at = self.at.max(byte);
-        let before = self.text.get(self.line_start..byte).unwrap_or_default();
-        // What is no character is shown as one.
-        let characters =
-            before.utf8_chunks().map(|chunk| chunk.valid().chars().count() + usize::from(!chunk.invalid().is_empty()));
-        Place { line: self.line, column: characters.sum::<usize>() + 1 }
+        self.at.place
     }
+
+    /// Passes one character, or what is shown as one: bytes that are none.
+    fn step(&mut self) {
+        let rest = self.text.get(self.at.bytes..).unwrap_or_default();
+        // A carriage return alone ends a line too, as it ends a comment.
+        let ends_line = match rest {
+            [b'\n', ..] => true,
+            [b'\r', next @ ..] => next.first() != Some(&b'\n'),
+            _ => false,
+        };
+        self.at.bytes += length_of_first(rest);
+        if ends_line {
+            self.at.place = Place { line: self.at.place.line + 1, column: 1 };
+        } else {
+            self.at.place.column += 1;
+        }
+        if self.stops.last().is_some_and(|stop| stop.bytes + STOP_BYTES <= self.at.bytes) {
+            self.stops.push(self.at);
+        }
+        #[cfg(test)]
+        {
+            self.steps += 1;
+        }
+    }
+}
+
+/// How long the first character of a text is, or what stands there in place of one; 1 at least.
+fn length_of_first(text: &[u8]) -> usize {
+    /// The longest character.
+    const LONGEST: usize = 4;
+    if text.first().is_none_or(u8::is_ascii) {
+        return 1;
+    }
+    let first = text.get(..LONGEST.min(text.len())).unwrap_or_default().utf8_chunks().next();
+    first.map_or(1, |chunk| chunk.valid().chars().next().map_or(chunk.invalid().len(), char::len_utf8)).max(1)
 }
 
 #[cfg(test)]
@@ -155,7 +202,30 @@ mod tests {
         let all: Vec<_> =
             [0, 5, 7, 10, 5].into_iter().map(|byte| places.of(byte)).map(|p| (p.line, p.column)).collect();
         assert_eq!(all, [(1, 1), (2, 2), (3, 1), (5, 1), (2, 2)]);
-        let place = Places::new(b"a\x80\xff\xc3\xa9;").of(5);
-        assert_eq!((place.line, place.column), (1, 5));
+        let mut places = Places::new(b"a\x80\xff\xc3\xa9;\xf0\x9f\x98");
+        // Within a character, and behind the end.
+        let columns: Vec<_> = [5, 4, 3, 9, 100, 1, 2].into_iter().map(|byte| places.of(byte).column).collect();
+        assert_eq!(columns, [5, 5, 4, 7, 7, 2, 3]);
+    }
+
+    #[test]
+    fn a_text_is_passed_once_whatever_its_lines() {
+        for line in ["select 1;", "select 1;\n", "\u{e9}\u{20ac};", "\\echo x\n"] {
+            let text = line.repeat((1 << 20) / line.len());
+            let ends = || (0..text.len()).step_by(line.len());
+            let mut places = Places::new(text.as_bytes());
+            for end in ends() {
+                places.of(end);
+            }
+            assert!(places.steps <= text.len(), "{line:?}: {}", places.steps);
+            // What stands within a statement is told behind it.
+            let mut places = Places::new(text.as_bytes());
+            for end in ends() {
+                places.of(end);
+                places.of(end.saturating_sub(20));
+            }
+            let again = ends().count() * (STOP_BYTES + 20);
+            assert!(places.steps <= text.len() + again, "{line:?}: {}", places.steps);
+        }
     }
 }

@@ -59,12 +59,16 @@ impl<'a> Parser<'a> {
         if self.cursor.eat(Keyword::As) {
             alias = self.cursor.name(NamePosition::Column)?;
         }
+        self.named.row(alias);
         self.write(relation, Action::Insert, Extent::Bounded);
         let columns = self.cursor.at_kind(TokenKind::OpenParen)
             && !self.at_query_ahead(1)
             && self.cursor.kind_at(1) != Some(TokenKind::OpenParen);
         if columns {
             self.parenthesized(|parser| parser.list(Self::assigned_column))?;
+        } else {
+            // All of them.
+            self.named.anything();
         }
         if self.cursor.eat(Keyword::Overriding) {
             if self.cursor.eat_any(&[Keyword::User, Keyword::System]).is_none() {
@@ -155,6 +159,7 @@ impl<'a> Parser<'a> {
         } else {
             self.cursor.eat_name(NamePosition::Column).unwrap_or(relation.name)
         };
+        self.named.row(alias);
         Ok(Changed { relation, alias })
     }
 
@@ -202,10 +207,12 @@ impl<'a> Parser<'a> {
 
     /// A column, or a part of one: `c`, `c.field`, `c[1]`.
     fn assigned_column(&mut self) -> Parsed<()> {
-        self.cursor.name(NamePosition::Column)?;
+        let name = self.cursor.name(NamePosition::Column)?;
+        self.named.field(name);
         loop {
             if self.cursor.eat_kind(TokenKind::Dot) {
-                self.cursor.name(NamePosition::Label)?;
+                let field = self.cursor.name(NamePosition::Label)?;
+                self.named.field(field);
             } else if self.cursor.at_kind(TokenKind::OpenBracket) {
                 self.subscript()?;
             } else {
@@ -357,6 +364,8 @@ impl<'a> Parser<'a> {
         self.write(changed.relation, Action::Insert, Extent::Bounded);
         if self.cursor.at_kind(TokenKind::OpenParen) {
             self.parenthesized(|parser| parser.list(Self::assigned_column))?;
+        } else {
+            self.named.anything();
         }
         if self.cursor.eat(Keyword::Overriding) {
             self.cursor.eat_any(&[Keyword::User, Keyword::System]);
@@ -374,6 +383,8 @@ impl<'a> Parser<'a> {
         if !self.cursor.eat(Keyword::Returning) {
             return Ok(Columns::Unknown);
         }
+        self.named.row("old");
+        self.named.row("new");
         if self.cursor.eat(Keyword::With) {
             self.parenthesized(|parser| {
                 parser.list(|parser| {
@@ -381,11 +392,13 @@ impl<'a> Parser<'a> {
                         return parser.cursor.refuse("OLD or NEW is expected");
                     }
                     parser.cursor.expect(Keyword::As)?;
-                    parser.cursor.name(NamePosition::Column).map(drop)
+                    let alias = parser.cursor.name(NamePosition::Column)?;
+                    parser.named.row(alias);
+                    Ok(())
                 })
             })?;
         }
-        self.target_list()
+        self.target_list(false)
     }
 
     /// Notes that rows of a relation change.

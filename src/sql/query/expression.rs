@@ -481,7 +481,7 @@ impl<'a> Parser<'a> {
             Keyword::Row if self.cursor.kind_at(1) == Some(TokenKind::OpenParen) => self.row(),
             Keyword::Exists if self.cursor.kind_at(1) == Some(TokenKind::OpenParen) => {
                 self.cursor.advance();
-                match self.parentheses()? {
+                match self.parentheses_of_any()? {
                     Parentheses::Query(query) => Ok(Shape::Condition(Condition::Exists(query))),
                     Parentheses::Value(_) => self.cursor.refuse("a query is expected"),
                 }
@@ -503,6 +503,14 @@ impl<'a> Parser<'a> {
 
     /// `(a)`, `(a, b)`, `(SELECT ...)`, however many parentheses: which of them it is shows only inside.
     pub(super) fn parentheses(&mut self) -> Parsed<Parentheses<'a>> {
+        let stars = self.named.stars();
+        let result = self.parentheses_of_any();
+        self.named.is_value_since(stars);
+        result
+    }
+
+    /// The same where what a query returns is not looked at.
+    fn parentheses_of_any(&mut self) -> Parsed<Parentheses<'a>> {
         self.nested(|parser| {
             parser.cursor.open()?;
             let result = if parser.at_query() {
@@ -556,9 +564,12 @@ impl<'a> Parser<'a> {
         let mut shape = base;
         loop {
             if self.cursor.eat_kind(TokenKind::Dot) {
-                if !self.cursor.eat_operator("*") {
+                if self.cursor.eat_operator("*") {
+                    self.named.anything();
+                } else {
                     let name = self.cursor.name(NamePosition::Label)?;
                     self.found.attribute(name);
+                    self.named.field(name);
                 }
                 shape = Shape::Opaque;
             } else if self.cursor.at_kind(TokenKind::OpenBracket) {
@@ -592,6 +603,7 @@ impl<'a> Parser<'a> {
             self.cursor.advance();
             if self.cursor.eat_operator("*") {
                 self.columns.push(parts.last().copied());
+                self.named.anything();
                 return if is_column { Ok(Shape::Opaque) } else { self.cursor.refuse("a table is expected") };
             }
             parts.push(self.cursor.name(NamePosition::Label)?);
@@ -623,6 +635,7 @@ impl<'a> Parser<'a> {
         if column.qualifier.is_none() {
             self.scopes.name(column.name);
         }
+        self.named.column(parts);
         if !self.cursor.at_kind(TokenKind::OpenBracket) {
             return Ok(Shape::Column(column));
         }

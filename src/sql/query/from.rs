@@ -138,7 +138,8 @@ impl<'a> Parser<'a> {
         self.found.operator("=");
         self.name_list(NamePosition::Column)?;
         if self.cursor.eat(Keyword::As) {
-            self.cursor.name(NamePosition::Column)?;
+            let alias = self.cursor.name(NamePosition::Column)?;
+            self.named.row(alias);
         }
         Ok(())
     }
@@ -177,7 +178,7 @@ impl<'a> Parser<'a> {
                     self.query_item(from, query, seen)
                 }
                 // Only `(a JOIN b) AS x` may follow; its alias hides those inside.
-                Grouped::Joined => self.alias().map(drop),
+                Grouped::Joined => self.alias_of_relations().map(drop),
             };
         }
         if let Some(function) = self.at_table_function() {
@@ -256,7 +257,7 @@ impl<'a> Parser<'a> {
                         Grouped::Joined
                     }
                     Grouped::Joined => {
-                        parser.alias()?;
+                        parser.alias_of_relations()?;
                         parser.joins(from, first)?;
                         Grouped::Joined
                     }
@@ -375,8 +376,20 @@ impl<'a> Parser<'a> {
             self.cursor.eat_name(NamePosition::Column)
         };
         let named = alias.is_some() && self.cursor.at_kind(TokenKind::OpenParen);
+        if named {
+            self.named.renames();
+        }
         let names = if named { self.names_in_parentheses()? } else { Vec::new() };
         Ok((alias, names))
+    }
+
+    /// The same of a relation, or of several that are joined: what other names stand for is not looked at.
+    fn alias_of_relations(&mut self) -> Parsed<Option<&'a str>> {
+        let alias = self.alias()?;
+        if alias.is_some() && self.cursor.kind_before() == Some(TokenKind::CloseParen) {
+            self.named.anything();
+        }
+        Ok(alias)
     }
 
     /// The alias of a function: may define the columns of a record.
@@ -420,7 +433,11 @@ impl<'a> Parser<'a> {
         let common = self.common_table(relation).is_some();
         let CommonTable { exposes, grounds, columns } = self.read(relation);
         let (alias, names) = self.alias_with_columns()?;
+        if !names.is_empty() {
+            self.named.anything();
+        }
         let alias = alias.unwrap_or(relation.name);
+        self.named.row(alias);
         if self.cursor.eat(Keyword::Tablesample) {
             self.table_sample()?;
         }

@@ -16,6 +16,7 @@ mod extent;
 mod from;
 mod function;
 mod json;
+mod named;
 mod scope;
 mod select;
 pub(in crate::sql) mod shape;
@@ -30,12 +31,13 @@ use super::keyword::Keyword;
 use super::statement::Name;
 use super::token::TokenKind;
 use extent::{Literals, Target};
+use named::Named;
 use scope::Scopes;
 pub(super) use shape::Relation;
 use with::CommonTables;
 
 /// How deep expressions and queries may nest. One level costs up to a few kilobytes of stack.
-const MAX_DEPTH: u32 = 200;
+const MAX_DEPTH: u32 = 140;
 
 /// Reads one query, or a part of one.
 pub(super) struct Parser<'a> {
@@ -56,6 +58,8 @@ pub(super) struct Parser<'a> {
     calls: usize,
     /// How many of them make rows of which nobody knows how many.
     generators: usize,
+    /// The names that may stand beside a value.
+    pub(super) named: Named<'a>,
     /// Something in the text may be an UPDATE, DELETE or MERGE, whose conditions are judged.
     judges: bool,
 }
@@ -91,6 +95,7 @@ impl<'a> Parser<'a> {
             scopes: Scopes::default(),
             calls: 0,
             generators: 0,
+            named: Named::default(),
             judges,
         }
     }

@@ -30,13 +30,16 @@ struct Operand<'a> {
 impl<'a> Parser<'a> {
     /// `[WITH ...] query`, or the INSERT, UPDATE, DELETE or MERGE that a WITH may stand before; its command.
     pub(in crate::sql) fn query_or_change_statement(&mut self) -> Parsed<&'static str> {
+        self.named.statement();
         self.query_or_change().map(|(command, _)| command)
     }
 
     /// The same, with what it returns.
     pub(super) fn query_or_change(&mut self) -> Parsed<(&'static str, QueryShape<'a>)> {
+        let is_main = self.named.takes_main();
         self.nested(|parser| {
             let outside = parser.with_clause()?;
+            parser.named.query(is_main, parser.cursor.position());
             let command = match parser.cursor.keyword() {
                 Some(Keyword::Insert) => "INSERT",
                 Some(Keyword::Update) => "UPDATE",
@@ -91,6 +94,7 @@ impl<'a> Parser<'a> {
         let Operand { mut shape, relations, aliases } = first;
         while self.cursor.eat_any(&[Keyword::Union, Keyword::Intersect, Keyword::Except]).is_some() {
             self.cursor.eat_any(&[Keyword::All, Keyword::Distinct]);
+            self.named.unites();
             let other = self.query_operand()?.shape;
             // Two queries may have a row for all together, as two alternatives may.
             shape.bounds.clear();
@@ -150,6 +154,7 @@ impl<'a> Parser<'a> {
             Some(Keyword::Table) => {
                 self.cursor.advance();
                 let relation = self.relation_expression()?;
+                self.named.star();
                 let CommonTable { exposes, grounds, columns } = self.read(relation);
                 let shape = QueryShape { exposes, grounds, returns: columns, ..QueryShape::default() };
                 Ok(Operand { shape, ..Operand::default() })
@@ -169,6 +174,7 @@ impl<'a> Parser<'a> {
     }
 
     fn select(&mut self) -> Parsed<Operand<'a>> {
+        let is_main = self.named.is_main(self.cursor.position());
         self.cursor.expect(Keyword::Select)?;
         let (start, seen) = (self.cursor.position(), self.columns.len());
         let (calls, generators) = (self.calls, self.generators);
@@ -182,7 +188,7 @@ impl<'a> Parser<'a> {
         } else {
             self.cursor.eat(Keyword::All);
         }
-        let returns = if self.at_end_of_targets() { Columns::Unknown } else { self.target_list()? };
+        let returns = if self.at_end_of_targets() { Columns::Unknown } else { self.target_list(is_main)? };
         let may_aggregate = self.cursor.has_kind_since(start, TokenKind::OpenParen);
         self.calls += usize::from(may_aggregate);
         let generates = self.generators > generators;
@@ -239,11 +245,12 @@ impl<'a> Parser<'a> {
             ])
     }
 
-    /// `a [AS label], *, ...`; the names of what that returns, unless the server gives one of them.
-    pub(super) fn target_list(&mut self) -> Parsed<Columns<'a>> {
+    /// `a [AS label], *, ...`; the names of what that returns, unless the server gives one of them. `is_main`: it is what
+    /// the statement returns.
+    pub(super) fn target_list(&mut self, is_main: bool) -> Parsed<Columns<'a>> {
         let mut names = Some(HashSet::new());
         self.list(|parser| {
-            match (parser.target()?, &mut names) {
+            match (parser.target(is_main)?, &mut names) {
                 (Some(name), Some(names)) if parser.judges => {
                     names.insert(name);
                 }
@@ -255,11 +262,28 @@ impl<'a> Parser<'a> {
     }
 
     /// `a [AS label]`, `*`; the name of that.
-    fn target(&mut self) -> Parsed<Option<&'a str>> {
+    fn target(&mut self, is_main: bool) -> Parsed<Option<&'a str>> {
         if self.cursor.eat_operator("*") {
+            self.named.star();
+            return Ok(None);
+        }
+        let (start, seen) = (self.cursor.position(), self.named.seen());
+        if self.at_qualified_star() {
+            self.named.star();
+            let mut qualifier = None;
+            while !self.cursor.eat_operator("*") {
+                qualifier = Some(self.cursor.name(NamePosition::Label)?);
+                self.cursor.expect_kind(TokenKind::Dot, "a dot is expected")?;
+            }
+            self.columns.push(qualifier);
             return Ok(None);
         }
         let value = self.expression()?;
+        // The name alone, with or without qualifiers.
+        let is_name = matches!(value, Shape::Column(_)) && (self.cursor.position() - start) % 2 == 1;
+        if is_main && is_name && !self.cursor.has_kind_since(start, TokenKind::OpenParen) {
+            self.named.returned_since(seen);
+        }
         if self.cursor.eat(Keyword::As) {
             return self.cursor.name(NamePosition::Label).map(Some);
         }
@@ -268,6 +292,22 @@ impl<'a> Parser<'a> {
             Shape::Column(column) if label.is_none() => Some(column.name),
             _ => label,
         })
+    }
+
+    /// Whether `name.*` stands here as all of an item.
+    fn at_qualified_star(&self) -> bool {
+        let mut ahead = 0;
+        if !self.cursor.at_name(NamePosition::Column) {
+            return false;
+        }
+        while self.cursor.kind_at(ahead + 1) == Some(TokenKind::Dot) {
+            ahead += 2;
+        }
+        let star =
+            ahead > 0 && self.cursor.kind_at(ahead) == Some(TokenKind::Operator) && self.cursor.text_at(ahead) == "*";
+        let ends = matches!(self.cursor.kind_at(ahead + 1), None | Some(TokenKind::Comma | TokenKind::CloseParen))
+            || matches!(self.cursor.keyword_at(ahead + 1), Some(Keyword::From | Keyword::Into | Keyword::Where));
+        star && ends
     }
 
     /// `INTO [TEMPORARY] [TABLE] name`: a table is made.
@@ -283,7 +323,9 @@ impl<'a> Parser<'a> {
         let mut effect = Effect::new(Action::Create, relation.to_object(ObjectKind::Table));
         if temporary {
             effect = effect.temporary();
-            self.found.session.push(SessionChange::CreateTemporary(relation.name.to_owned()));
+            self.found
+                .session
+                .push(SessionChange::CreateTemporary { name: relation.name.to_owned(), may_exist: false });
         }
         self.found.effect_because(effect, format!("SELECT INTO makes the table {}", relation.display()));
         Ok(())

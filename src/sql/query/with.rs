@@ -92,6 +92,7 @@ impl<'a> Parser<'a> {
         let name = self.cursor.name(NamePosition::Column)?;
         let mut names = Vec::new();
         if self.cursor.at_kind(TokenKind::OpenParen) {
+            self.named.renames();
             names = self.names_in_parentheses()?;
         }
         self.cursor.expect(Keyword::As)?;

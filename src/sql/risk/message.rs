@@ -54,6 +54,8 @@ fn by_name() -> Statement {
         reasons: Vec::new(),
         depends_on_literals: true,
         untyped_values: false,
+        strings: false,
+        named_values: None,
         declared_types: Vec::new(),
         assigned: None,
         assumptions: Vec::new(),

@@ -99,6 +99,8 @@ const LEAST: &[(Level, &[&str])] = &[
             "GRANT admin TO app",
             "REVOKE SELECT ON users FROM app",
             "ALTER ROLE app SUPERUSER",
+            "ALTER ROLE app SET search_path = evil",
+            "ALTER DATABASE shop SET search_path = evil",
             "ALTER TABLE users OWNER TO app",
             "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO app",
             "REASSIGN OWNED BY app TO admin",
@@ -196,6 +198,23 @@ fn the_worst_rule_comes_first_and_makes_the_level() {
     assert_eq!(risk.rules.first().map(|rule| rule.id), Some("drop-column"));
     assert_eq!(risk.lock(), Some(Lock::AccessExclusive));
     assert!(!risk.reversible());
+}
+
+#[test]
+fn what_is_lost_cannot_be_undone() {
+    for sql in [
+        "TRUNCATE orders RESTART IDENTITY",
+        "ALTER SEQUENCE orders_id_seq RESTART",
+        "REASSIGN OWNED BY app TO admin",
+        "ALTER ROLE app PASSWORD 'x'",
+        "ALTER TABLE orders ALTER COLUMN id DROP IDENTITY",
+        "ALTER TABLE orders DROP COLUMN id",
+    ] {
+        assert!(!risks(sql)[0].reversible(), "{sql}");
+    }
+    for sql in ["ALTER ROLE app NOLOGIN", "ALTER TABLE users OWNER TO app", "CREATE INDEX i ON ONLY orders (id)"] {
+        assert!(risks(sql)[0].reversible(), "{sql}");
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::sql::token::TokenKind;
 pub(super) struct Modifiers {
     pub(super) replace: bool,
     pub(super) temporary: bool,
+    /// `IF NOT EXISTS`
+    pub(super) may_exist: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -20,7 +22,7 @@ impl<'a> Parser<'a> {
     pub(super) fn create(&mut self) -> Parsed<String> {
         self.cursor.advance();
         let mut modifiers =
-            Modifiers { replace: self.cursor.eat_all(&[Keyword::Or, Keyword::Replace]), temporary: false };
+            Modifiers { replace: self.cursor.eat_all(&[Keyword::Or, Keyword::Replace]), ..Modifiers::default() };
         self.cursor.eat_any(&[Keyword::Local, Keyword::Global]);
         modifiers.temporary = self.cursor.eat_any(&[Keyword::Temporary, Keyword::Temp]).is_some();
         self.cursor.eat(Keyword::Unlogged);
@@ -50,14 +52,14 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `IF NOT EXISTS`
-    pub(super) fn if_not_exists(&mut self) {
-        self.cursor.eat_all(&[Keyword::If, Keyword::Not, Keyword::Exists]);
+    /// Whether `IF NOT EXISTS` stands here.
+    pub(super) fn if_not_exists(&mut self) -> bool {
+        self.cursor.eat_all(&[Keyword::If, Keyword::Not, Keyword::Exists])
     }
 
     /// What needs no grammar of its own: the name is enough.
     fn create_other(&mut self, kind: Kind, modifiers: Modifiers) -> Parsed<String> {
-        self.if_not_exists();
+        let modifiers = Modifiers { may_exist: self.if_not_exists(), ..modifiers };
         let mut kind = kind;
         if kind.kind == ObjectKind::Statistics && self.cursor.at(Keyword::On) {
             self.cursor.skip_rest();
@@ -94,7 +96,8 @@ impl<'a> Parser<'a> {
         let name = if object.name.is_empty() { String::new() } else { format!(" {object}") };
         let reason = format!("{verb} {kind}{name}");
         if temporary {
-            self.found.session.push(SessionChange::CreateTemporary(object.name.clone()));
+            let (name, may_exist) = (object.name.clone(), modifiers.replace || modifiers.may_exist);
+            self.found.session.push(SessionChange::CreateTemporary { name, may_exist });
             self.found.effect(Effect::new(Action::Create, object).temporary());
         } else {
             self.found.effect_because(Effect::new(Action::Create, object), reason);
@@ -182,7 +185,7 @@ impl<'a> Parser<'a> {
 
     /// `VIEW name [(columns)] [WITH (options)] AS query [WITH CHECK OPTION]`, `MATERIALIZED VIEW ... [WITH NO DATA]`
     fn create_view(&mut self, kind: Kind, modifiers: Modifiers) -> Parsed<String> {
-        self.if_not_exists();
+        let modifiers = Modifiers { may_exist: self.if_not_exists(), ..modifiers };
         let name = self.qualified_name(NamePosition::NonReserved)?;
         if self.cursor.at_kind(TokenKind::OpenParen) {
             self.cursor.skip_parentheses()?;

@@ -37,10 +37,12 @@ impl<'a> Parser<'a> {
     /// The statement that stands from here to the end, apart from what is found around it.
     fn body(&mut self) -> Parsed<(Statement, bool)> {
         let outer = std::mem::take(&mut self.found);
+        let named = std::mem::take(&mut self.named);
         let start = self.cursor;
         let result = self.query_or_change_statement();
         let mut inner: Findings = std::mem::replace(&mut self.found, outer);
         crate::sql::values::note(&mut inner, self.cursor.statement());
+        inner.named_values = std::mem::replace(&mut self.named, named).finish();
         let command = result?;
         let depends = inner.depends_on_literals;
         Ok((into_statement(start.span_to(&self.cursor), command.to_owned(), inner), depends))

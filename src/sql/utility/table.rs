@@ -12,10 +12,10 @@ use crate::sql::token::TokenKind;
 impl<'a> Parser<'a> {
     /// `TABLE [IF NOT EXISTS] name ...`, behind TABLE.
     pub(super) fn create_table(&mut self, modifiers: Modifiers) -> Parsed<String> {
-        self.if_not_exists();
+        let may_exist = self.if_not_exists();
         let name = self.qualified_name(NamePosition::NonReserved)?;
         let temporary = modifiers.temporary || name.schema == Some("pg_temp");
-        self.created(name.to_object(ObjectKind::Table), Modifiers { temporary, ..modifiers });
+        self.created(name.to_object(ObjectKind::Table), Modifiers { temporary, may_exist, ..modifiers });
         if self.at_defining_query() {
             self.create_table_as()?;
             return Ok("CREATE TABLE AS".to_owned());
@@ -137,7 +137,8 @@ impl<'a> Parser<'a> {
                 | Keyword::Unique
                 | Keyword::Primary
                 | Keyword::Foreign
-                | Keyword::Exclude,
+                | Keyword::Exclude
+                | Keyword::Not,
             ) => self.table_constraint(),
             _ => self.column_definition(),
         }
@@ -240,6 +241,9 @@ impl<'a> Parser<'a> {
 
     /// A constraint of a column or table.
     fn constraint(&mut self) -> Parsed<()> {
+        if self.cursor.eat_all(&[Keyword::Not, Keyword::Null]) {
+            return self.cursor.name(NamePosition::Column).map(drop);
+        }
         match self.cursor.eat_any(&[
             Keyword::Check,
             Keyword::Unique,
@@ -263,7 +267,7 @@ impl<'a> Parser<'a> {
             Some(Keyword::References) => self.references(),
             Some(Keyword::Foreign) => {
                 self.cursor.expect(Keyword::Key)?;
-                self.name_list(NamePosition::Column)?;
+                self.key_list()?;
                 self.cursor.expect(Keyword::References)?;
                 self.references()
             }
@@ -272,10 +276,24 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// `(column, ... [WITHOUT OVERLAPS])`, `(column, ..., [PERIOD] column)`
+    fn key_list(&mut self) -> Parsed<()> {
+        self.parenthesized(|parser| {
+            parser.list(|parser| {
+                if matches!(parser.cursor.kind_at(1), Some(TokenKind::Word | TokenKind::QuotedIdentifier)) {
+                    parser.cursor.eat_word("period");
+                }
+                parser.cursor.name(NamePosition::Column)?;
+                parser.cursor.eat_all(&[Keyword::Without, Keyword::Overlaps]);
+                Ok(())
+            })
+        })
+    }
+
     /// `[(columns)] [INCLUDE (columns)] [WITH (...)] [USING INDEX TABLESPACE t]`
     fn key_columns(&mut self) -> Parsed<()> {
         if self.cursor.at_kind(TokenKind::OpenParen) {
-            self.name_list(NamePosition::Column)?;
+            self.key_list()?;
         }
         if self.cursor.eat(Keyword::Include) {
             self.name_list(NamePosition::Column)?;
@@ -294,7 +312,7 @@ impl<'a> Parser<'a> {
     fn references(&mut self) -> Parsed<()> {
         self.qualified_name(NamePosition::Column)?;
         if self.cursor.at_kind(TokenKind::OpenParen) {
-            self.name_list(NamePosition::Column)?;
+            self.key_list()?;
         }
         if self.cursor.eat(Keyword::Match) {
             self.cursor.name(NamePosition::Label)?;

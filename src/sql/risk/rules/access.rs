@@ -29,6 +29,36 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        id: "reassign-owned",
+        level: Level::Critical,
+        lock: None,
+        reversible: false,
+        why: "afterwards nothing tells what of the new owner's was the old one's: it cannot be given back",
+        instead: Some("write down first what the role owns (pg_shdepend), or change the owners one by one"),
+        applies: |case| case.command() == "REASSIGN OWNED",
+    },
+    Rule {
+        id: "role-password",
+        level: Level::Critical,
+        lock: None,
+        reversible: false,
+        why: "the old password is gone, and whoever logs in with it is locked out",
+        instead: Some("make a second role for the change-over, and drop the old one when nobody uses it"),
+        applies: |case| (case.begins(&["alter", "role"]) || case.begins(&["alter", "user"])) && case.has(&["password"]),
+    },
+    Rule {
+        id: "default-search-path",
+        level: Level::Critical,
+        lock: None,
+        reversible: true,
+        why: "from their next login on, names mean something else to everybody in the database",
+        instead: Some("set it for the one role that needs it (ALTER ROLE ... IN DATABASE ... SET)"),
+        applies: |case| {
+            let sets = [&["set", "search_path"][..], &["reset", "search_path"], &["reset", "all"]];
+            case.command() == "ALTER DATABASE" && sets.iter().any(|words| case.has(words))
+        },
+    },
+    Rule {
         id: "host-access",
         level: Level::Critical,
         lock: None,

@@ -49,7 +49,11 @@ pub(super) const RULES: &[Rule] = &[
         why: "every row is checked while nobody can write to either table",
         instead: Some("ADD CONSTRAINT ... FOREIGN KEY ... NOT VALID, then VALIDATE CONSTRAINT in another transaction"),
         applies: |case| {
-            case.actions().any(|action| action.adds_constraint(&["foreign", "key"]) && !action.has(&["not", "valid"]))
+            case.actions().any(|action| {
+                action.adds_constraint(&["foreign", "key"])
+                    && !action.has(&["not", "valid"])
+                    && !action.has(&["not", "enforced"])
+            })
         },
     },
     Rule {
@@ -117,7 +121,8 @@ pub(super) const RULES: &[Rule] = &[
         why: "the table is written anew while nobody can read or write it",
         instead: Some("copy it into a new table in batches and switch over"),
         applies: |case| {
-            case.alters(&["set", "logged"])
+            case.actions().any(|action| action.alters_column(&["set", "expression"]))
+                || case.alters(&["set", "logged"])
                 || case.alters(&["set", "tablespace"])
                 || case.alters(&["set", "access", "method"])
         },
@@ -133,6 +138,18 @@ pub(super) const RULES: &[Rule] = &[
             case.command() == "CREATE INDEX"
                 && case.does_to(Action::Create, &[ObjectKind::Index])
                 && !case.has(&["index", "concurrently"])
+                && !case.has(&["on", "only"])
+        },
+    },
+    Rule {
+        id: "create-index-only",
+        level: Level::Medium,
+        lock: Some(Lock::Share),
+        reversible: true,
+        why: "on a partitioned table it reads no row, and serves nobody before its partitions have theirs; on any other it is built while nobody can write",
+        instead: Some("then CREATE INDEX CONCURRENTLY on each partition, and ALTER INDEX ... ATTACH PARTITION"),
+        applies: |case| {
+            case.command() == "CREATE INDEX" && case.has(&["on", "only"]) && !case.has(&["index", "concurrently"])
         },
     },
     Rule {
@@ -206,7 +223,31 @@ pub(super) const RULES: &[Rule] = &[
         reversible: true,
         why: "every row of the partition is checked while nobody can read or write it",
         instead: Some("add a CHECK constraint like the bounds first, NOT VALID, and validate it"),
-        applies: |case| case.alters(&["attach", "partition"]),
+        applies: |case| case.command() != "ALTER INDEX" && case.alters(&["attach", "partition"]),
+    },
+    Rule {
+        id: "attach-index",
+        level: Level::Low,
+        lock: Some(Lock::AccessExclusive),
+        reversible: true,
+        why: "no row is read, but for a moment nobody can use the partition's index; it cannot be detached again alone",
+        instead: None,
+        applies: |case| case.command() == "ALTER INDEX" && case.alters(&["attach", "partition"]),
+    },
+    Rule {
+        id: "enforce-constraint",
+        level: Level::High,
+        lock: Some(Lock::AccessExclusive),
+        reversible: true,
+        why: "every row is checked while nobody can read or write the table",
+        instead: Some("do it when few use the table; there is no form that checks later"),
+        applies: |case| {
+            case.actions().any(|action| {
+                action.begins(&["alter", "constraint"])
+                    && action.has(&["enforced"])
+                    && !action.has(&["not", "enforced"])
+            })
+        },
     },
     Rule {
         id: "validate-constraint",

@@ -59,6 +59,26 @@ pub(super) const RULES: &[Rule] = &[
         applies: |case| case.begins(&["alter"]) && case.actions().any(|action| action.drops_column()),
     },
     Rule {
+        id: "drop-identity",
+        level: Level::High,
+        lock: Some(Lock::AccessExclusive),
+        reversible: false,
+        why: "the column's sequence is gone, and with it how far it had come; inserts without a value fail",
+        instead: Some("write down the sequence's last_value first, and set another default in the same transaction"),
+        applies: |case| case.actions().any(|action| action.alters_column(&["drop", "identity"])),
+    },
+    Rule {
+        id: "unenforce-constraint",
+        level: Level::High,
+        lock: Some(Lock::AccessExclusive),
+        reversible: true,
+        why: "the constraint guards the data no longer; to have that back, all rows must be checked again",
+        instead: Some("correct the rows that stand in the way"),
+        applies: |case| {
+            case.actions().any(|action| action.begins(&["alter", "constraint"]) && action.has(&["not", "enforced"]))
+        },
+    },
+    Rule {
         id: "drop-constraint",
         level: Level::High,
         lock: Some(Lock::AccessExclusive),

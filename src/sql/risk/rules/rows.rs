@@ -23,6 +23,19 @@ pub(super) const RULES: &[Rule] = &[
         applies: |case| case.does(Action::Truncate) && case.has(&["cascade"]),
     },
     Rule {
+        id: "restart-sequence",
+        level: Level::High,
+        lock: None,
+        reversible: false,
+        why: "a sequence begins anew: how far it had come is forgotten, and it gives numbers out again that are in use",
+        instead: Some("write down its last_value first, or leave it where it is"),
+        applies: |case| {
+            let truncates = case.does(Action::Truncate) && case.has(&["restart", "identity"]);
+            let restarts = case.command() == "ALTER SEQUENCE" && case.has(&["restart"]);
+            truncates || restarts || case.actions().any(|action| action.alters_column(&["restart"]))
+        },
+    },
+    Rule {
         id: "delete-all",
         level: Level::Critical,
         lock: Some(Lock::RowExclusive),
