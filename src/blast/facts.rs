@@ -44,6 +44,8 @@ pub struct Facts {
     pub parse_code: Vec<CodeUse>,
     /// Code that any INSERT or UPDATE may run without naming it: assignment casts. Seldom anything but empty.
     pub assignment_code: Vec<CodeUse>,
+    /// Code of all casts of users.
+    pub cast_code: Vec<CodeUse>,
     /// What every definition (`CREATE`, `ALTER`, `DROP`, `GRANT`, ...) runs: event triggers.
     pub event_triggers: Vec<CodeUse>,
     /// Whether the server is known to have no subscriptions, in any database, and so no connection strings of any.

@@ -1,5 +1,8 @@
 //! From the rows of the catalogs to [`Facts`].
 
+mod casts;
+mod late_bound;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
@@ -7,6 +10,7 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 use super::extensions::reviewed;
 use super::queries;
 use crate::blast::SearchPath;
+use crate::blast::casts::makes_json;
 use crate::blast::facts::{
     CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
     RelationKind, Rule, Trigger, UserFunction, UserOperator,
@@ -48,6 +52,7 @@ pub(super) fn batch() -> String {
         queries::TYPES,
         queries::RANGES,
         queries::CASTS,
+        queries::CAST_PARTS,
         queries::OPERATOR_CLASSES,
         queries::RULES,
         queries::TRIGGERS,
@@ -244,6 +249,10 @@ struct Assembly {
     builtin_calls: HashMap<Place, Vec<CodeUse>>,
     /// The server's own relations that a view or policy reads.
     builtin_reads: HashMap<Place, Vec<u32>>,
+    /// Expressions that make JSON of values.
+    json_calls: Vec<Place>,
+    /// What making JSON of a value of a type of users may run.
+    json_casts: Vec<CodeUse>,
     /// Tables with row security.
     secured: HashSet<u32>,
 }
@@ -272,11 +281,12 @@ pub(super) fn facts(
     for line in answers.rows()? {
         assembly.builtins.insert(line.number(0)?, line.string(1)?);
     }
-    assembly.functions(&answers.rows()?)?;
-    let operators = answers.rows()?;
+    let (functions, operators, types) = (answers.rows()?, answers.rows()?, answers.rows()?);
+    assembly.functions(&functions)?;
+    assembly.late_bound(&functions, &operators, &types)?;
     assembly.operators(&operators)?;
-    assembly.types(&answers.rows()?)?;
-    let (ranges, casts, classes) = (answers.rows()?, answers.rows()?, answers.rows()?);
+    assembly.types(&types)?;
+    let (ranges, casts, cast_parts, classes) = (answers.rows()?, answers.rows()?, answers.rows()?, answers.rows()?);
     let (rules, triggers, constraints) = (answers.rows()?, answers.rows()?, answers.rows()?);
     let parts = answers.rows()?;
     assembly.dependencies(&answers.rows()?)?;
@@ -286,7 +296,7 @@ pub(super) fn facts(
     // From here on the edges are complete, but for the checks of domains.
     assembly.symbols(&operators)?;
     assembly.constraints(&constraints)?;
-    assembly.casts(&casts)?;
+    assembly.casts(&casts, &cast_parts)?;
     assembly.rules(&rules)?;
     assembly.triggers(&triggers)?;
     assembly.parts(&parts)?;
@@ -516,6 +526,9 @@ impl Assembly {
                 continue;
             }
             let code = self.code(oid);
+            if makes_json(&code.name) {
+                self.json_calls.push(place);
+            }
             if !code.reviewed {
                 self.builtin_calls.entry(place).or_default().push(code);
             }
@@ -544,22 +557,6 @@ impl Assembly {
             let code: Vec<_> = functions.into_iter().map(|oid| self.code(oid)).collect();
             self.facts.parse_code.extend(code.iter().filter(|code| !code.reviewed).cloned());
             self.facts.implicit_code.extend(code);
-        }
-        Ok(())
-    }
-
-    fn casts(&mut self, lines: &[Line]) -> Result<(), Malformed> {
-        for line in lines {
-            let code = self.code(line.number(0)?);
-            if code.reviewed {
-                continue;
-            }
-            match line.letter(1)? {
-                b'i' => self.facts.implicit_code.push(code.clone()),
-                b'a' => self.facts.assignment_code.push(code.clone()),
-                _ => {}
-            }
-            self.facts.types.entry(line.string(2)?).or_default().push(code);
         }
         Ok(())
     }
@@ -714,7 +711,13 @@ impl Assembly {
         while let Some(place) = open.pop() {
             code.extend(self.builtin_calls.get(&place).into_iter().flatten().cloned());
             match place {
-                (FUNCTION, oid) => drop(code.insert(self.code(oid))),
+                (FUNCTION, oid) => {
+                    let function = self.code(oid);
+                    if makes_json(&function.name) {
+                        code.extend(self.json_casts.iter().cloned());
+                    }
+                    code.insert(function);
+                }
                 (OPERATOR, oid) => code.extend(self.operators.get(&oid).cloned()),
                 (OPERATOR_CLASS, oid) => {
                     code.extend(self.classes.get(&oid).into_iter().flatten().map(|oid| self.code(*oid)));
