@@ -430,6 +430,80 @@ fn reviewed_extensions_pass_and_others_do_not() {
     }
 }
 
+/// A cast need not be written as one.
+#[test]
+fn casts_that_nobody_writes_are_seen() {
+    let postgres = fixture();
+    let set_up = "
+        create type mood as enum ('a');
+        create function to_mood(int) returns mood language plpgsql as $$ begin perform wipe(); return 'a'; end $$;
+        create cast (int as mood) with function to_mood(int);
+        create function mood_json(mood) returns json language plpgsql as $$ begin perform wipe(); return '1'; end $$;
+        create cast (mood as json) with function mood_json(mood);
+        create function mood_number(mood) returns int8 language plpgsql as $$ begin perform wipe(); return 1; end $$;
+        create cast (mood as int8) with function mood_number(mood);
+        create type holder as (a text, e mood); create domain held as holder; create type outer_holder as (h held[]);
+        create domain big as int8; create type numbers as (a int8[]); create type plain as (a int4, b text);
+        create table has_mood (id int4, e mood); create table has_big (id int8);
+        create view v_json as select to_json(e) from has_mood; create view v_mood as select e from has_mood;";
+    postgres.sql("shop", set_up).unwrap();
+    let facts = facts(&postgres);
+    let (to_mood, json, number) = ("execute public.to_mood", "execute public.mood_json", "execute public.mood_number");
+    for function in ["to_json", "to_jsonb", "row_to_json", "json_agg", "jsonb_object_agg", "json_build_object"] {
+        runs(&call(function), &facts, &[json]);
+        runs(&attribute(function), &facts, &[json]);
+    }
+    runs(&attribute("data_json"), &facts, &[]);
+    runs(&call("lower"), &facts, &[]);
+    runs(&on(Action::Read, "v_json"), &facts, &[json]);
+    runs(&on(Action::Read, "v_mood"), &facts, &[]);
+    for to in ["mood", "holder", "held", "outer_holder", "_outer_holder", "outer_holder[]", "has_mood"] {
+        runs(&cast(to), &facts, &[to_mood]);
+    }
+    for to in ["bigint", "_int8", "big", "numbers", "has_big", "pg_sequence", "_pg_sequence"] {
+        runs(&cast(to), &facts, &[number]);
+    }
+    for to in ["plain", "text", "int4", "users"] {
+        runs(&cast(to), &facts, &[]);
+    }
+    runs(&on(Action::Read, "has_mood"), &facts, &[]);
+    runs(&on(Action::Insert, "has_mood"), &facts, &[]);
+    let temporary = NameContext { temporary: ["mine"].into_iter().collect(), ..usual() };
+    assert_eq!(beyond(&cast("mine"), &facts, &temporary).len(), 3);
+    assert_eq!(beyond(&cast("theirs"), &facts, &temporary).len(), 0);
+}
+
+/// What an extension's function in SQL calls by name is whatever has that name.
+#[test]
+fn functions_of_extensions_are_reviewed_as_far_as_what_they_call_by_name() {
+    let postgres = fixture();
+    let set_up = "
+        create extension cube; create extension earthdistance; create extension citext;
+        create table places (id int, at earth); create view v_gc as select sec_to_gc(id) from places;
+        create function replace(int) returns int language sql as 'select 1'";
+    postgres.sql("shop", set_up).unwrap();
+    let before = facts(&postgres);
+    for function in ["sec_to_gc", "gc_to_sec", "earth", "ll_to_earth", "cube", "regexp_replace"] {
+        runs(&call(function), &before, &[]);
+    }
+    runs(&on(Action::Read, "v_gc"), &before, &[]);
+    runs(&on(Action::Insert, "places"), &before, &[]);
+    let shadow = "
+        create schema shadow;
+        create function shadow.sin(float8) returns float8 language plpgsql as $$ begin perform wipe(); return 1; end $$;
+        create function shadow.earth() returns float8 language plpgsql as $$ begin perform wipe(); return 1; end $$";
+    postgres.sql("shop", shadow).unwrap();
+    let after = facts(&postgres);
+    // From 17 on they are resolved when they are made.
+    if after.server_version < 170_000 {
+        runs(&call("gc_to_sec"), &after, &["execute public.gc_to_sec"]);
+        runs(&call("sec_to_gc"), &after, &["execute public.sec_to_gc"]);
+        runs(&on(Action::Read, "v_gc"), &after, &["execute public.sec_to_gc"]);
+    }
+    runs(&call("cube"), &after, &[]);
+    runs(&call("regexp_replace"), &after, &[]);
+}
+
 #[test]
 fn approved_code_passes_until_its_body_changes() {
     let postgres = fixture();

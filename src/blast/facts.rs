@@ -45,6 +45,8 @@ pub struct Facts {
     /// Casts of users that the server applies by itself where a value is assigned, and in some other places. Seldom
     /// anything but empty.
     pub assignment_casts: Vec<AssignmentCast>,
+    /// Code of all casts of users.
+    pub cast_code: Vec<CodeUse>,
     /// What every definition (`CREATE`, `ALTER`, `DROP`, `GRANT`, ...) runs: event triggers.
     pub event_triggers: Vec<CodeUse>,
     /// Whether the server is known to have no subscriptions, in any database, and so no connection strings of any.

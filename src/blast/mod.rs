@@ -1,5 +1,6 @@
 //! How much a statement would do in *this* database: effects + catalog facts -> blast radius. Pure.
 
+pub(crate) mod casts;
 pub mod facts;
 pub mod locks;
 pub mod measure;

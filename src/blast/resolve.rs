@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::casts::casts_to;
 use super::facts::{
     CastTarget, CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
     RelationKind, UserOperator,
@@ -773,6 +774,7 @@ impl<'a> Resolver<'a> {
             self.run(&candidate.code, certainty, || format!("{} may call", written(name)));
         }
         self.cast(&name.name);
+        self.unwritten_casts(&name.name);
         if !builtin && candidates.is_empty() {
             let kind =
                 if function.notation == Notation::Procedure { ObjectKind::Procedure } else { ObjectKind::Function };
@@ -788,6 +790,9 @@ impl<'a> Resolver<'a> {
             self.run(&candidate.code, Certainty::Possible, || format!("attribute {} may call", name.name));
         }
         self.cast(&name.name);
+        if builtin(&name.name).is_some() || self.names.functions(name).next().is_some() {
+            self.unwritten_casts(&name.name);
+        }
         if builtin(&name.name).is_some_and(|class| !class.is_harmless()) {
             let object = Object::in_schema(ObjectKind::Function, "pg_catalog", &name.name);
             self.add(Effect { certainty: Certainty::Possible, ..Effect::new(Action::Execute, object) });
@@ -871,6 +876,16 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// A function casts what it is given.
+    fn unwritten_casts(&mut self, function: &str) {
+        let facts = self.facts;
+        for to in casts_to(function) {
+            for code in facts.types.get(*to).into_iter().flatten() {
+                self.run(code, Certainty::Possible, || format!("{function}() casts to {to} and may call"));
+            }
+        }
+    }
+
     /// A value is made of a type, by a cast or by calling the type's name as a function.
     fn cast(&mut self, name: &str) {
         let facts = self.facts;
@@ -884,6 +899,13 @@ impl<'a> Resolver<'a> {
         for code in facts.types.get(name).into_iter().flatten() {
             self.runs_at_parse(code);
             self.run(code, Certainty::Possible, || format!("a cast to {name} may call"));
+        }
+        // Which types the columns of a temporary relation have is not known.
+        let temporary = &self.context.temporary;
+        if temporary.contains(name) || name.strip_prefix('_').is_some_and(|element| temporary.contains(element)) {
+            for code in &facts.cast_code {
+                self.run(code, Certainty::Possible, || format!("a cast to the row type {name} may call"));
+            }
         }
     }
 

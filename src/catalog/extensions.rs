@@ -69,6 +69,11 @@ pub(super) fn reviewed(extension: &str, function: &str, volatile: bool, language
     })
 }
 
+/// Whether an extension is one whose functions are reviewed, if not all.
+pub(super) fn is_reviewed(extension: &str) -> bool {
+    REVIEWED.iter().any(|(name, _)| *name == extension)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -108,14 +108,17 @@ macro_rules! function_hash {
     };
 }
 
-/// Functions of users.
+/// Functions of users. The last column is the source of those of extensions whose names the server looks up when they
+/// run, with the search path of whoever calls: they are neither C (12, 13) nor resolved when they were made.
 pub(super) const FUNCTIONS: &str = concat!(
     "
 select p.oid, n.nspname, p.proname, p.prolang, p.prokind, p.pronargs, p.pronargdefaults, p.provolatile,
   ",
     function_hash!(),
     ",
-  e.extname
+  e.extname,
+  case when e.oid is not null and p.prosqlbody is null and p.prolang not in (12, 13)
+    and not coalesce(p.proconfig && array['search_path=pg_catalog', 'search_path=pg_catalog, pg_temp'], false) then p.prosrc end
 from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
 left join pg_aggregate a on a.aggfnoid = p.oid
@@ -155,9 +158,10 @@ join pg_namespace n on n.oid = o.oprnamespace
 left join pg_depend d on d.classid = 2617 and d.objid = o.oid and d.refclassid = 3079 and d.deptype = 'e'
 where o.oid >= 16384";
 
-/// Types of users: kind, base type of a domain, element of an array, relation of a row type.
+/// Types of users: kind, base type of a domain, element of an array, relation of a row type, whether an extension's.
 pub(super) const TYPES: &str = "
-select t.oid, t.typname, t.typtype, t.typbasetype, t.typelem, t.typrelid
+select t.oid, t.typname, t.typtype, t.typbasetype, t.typelem, t.typrelid,
+  exists (select from pg_depend d where d.classid = 1247 and d.objid = t.oid and d.refclassid = 3079 and d.deptype = 'e')
 from pg_type t join pg_namespace n on n.oid = t.typnamespace
 where t.oid >= 16384 and n.nspname !~ '^pg_(toast_)?temp_'";
 
@@ -189,11 +193,22 @@ select distinct h.cast_oid, h.leads_to, a.attrelid
 from holds h join pg_attribute a on a.atttypid = h.type join pg_class c on c.oid = a.attrelid
 where a.attnum > 0 and c.oid >= 16384 and c.relpersistence <> 't'";
 
-/// Casts of users that run a function, with the name of the type they lead to.
+/// Casts of users that run a function, with the type they lead to and the one of arrays of it.
 pub(super) const CASTS: &str = "
-select c.castfunc, c.castcontext, t.typname, c.oid, c.castsource, c.casttarget
+select c.castfunc, c.castcontext, t.typname, t.oid, t.typarray, coalesce(y.typname, ''), c.oid, c.castsource
 from pg_cast c join pg_type t on t.oid = c.casttarget
+left join pg_type y on y.oid = t.typarray
 where c.oid >= 16384 and c.castfunc <> 0";
+
+/// Which relations and domains are made of types of the server's own that those casts lead to.
+pub(super) const CAST_PARTS: &str = "
+with targets(oid) as (
+  select distinct x.oid from pg_cast c join pg_type t on t.oid = c.casttarget
+  cross join lateral (values (t.oid), (t.typarray)) x(oid)
+  where c.oid >= 16384 and c.castfunc <> 0 and x.oid between 1 and 16383)
+select 1259, a.attrelid, a.atttypid from pg_attribute a join targets t on t.oid = a.atttypid
+where a.attnum > 0 and not a.attisdropped
+union all select 1247, d.oid, d.typbasetype from pg_type d join targets t on t.oid = d.typbasetype";
 
 /// Operator classes of users, whether a type uses them by itself, and the functions in their family.
 pub(super) const OPERATOR_CLASSES: &str = "
@@ -239,7 +254,8 @@ where refobjid >= 16384 and deptype <> 'e' and (
   refclassid in (1255, 1247, 2617, 2616) and classid in (1259, 1247, 2618, 3256, 2604, 2606, 2620, 3381)
   or refclassid = 1259 and classid in (2618, 3256))";
 
-/// Which of the server's own functions (`f`) and relations (`r`) the stored expressions of users use.
+/// Which of the server's own functions (`f`) and relations (`r`) the stored expressions of users use. `JSON_OBJECT (...)`
+/// and its kin do what `to_json` (3176) does, and call nothing.
 pub(super) const EXPRESSIONS: &str = "
 with trees(catalog, oid, tree) as (
   select 2618, oid, ev_action::text || ev_qual::text from pg_rewrite where oid >= 16384
@@ -253,7 +269,8 @@ with trees(catalog, oid, tree) as (
   union all select 1259, partrelid, partexprs::text from pg_partitioned_table where partexprs is not null)
 select distinct catalog, oid, case m[1] when 'relid' then 'r' else 'f' end, m[2]
 from trees, regexp_matches(tree, ':(funcid|opfuncid|aggfnoid|winfnoid|relid) ([0-9]+)', 'g') m
-where m[2]::bigint < 16384 and m[2] <> '0'";
+where m[2]::bigint < 16384 and m[2] <> '0'
+union select catalog, oid, 'f', '3176' from trees where tree ~ '[{]JSONCONSTRUCTOREXPR'";
 
 /// Partitions and children.
 pub(super) const INHERITANCE: &str = "select inhparent, inhrelid from pg_inherits";

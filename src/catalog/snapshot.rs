@@ -1,5 +1,8 @@
 //! From the rows of the catalogs to [`Facts`].
 
+mod casts;
+mod late_bound;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
@@ -7,9 +10,10 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 use super::extensions::reviewed;
 use super::queries;
 use crate::blast::SearchPath;
+use crate::blast::casts::makes_json;
 use crate::blast::facts::{
-    AssignmentCast, CastTarget, CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands,
-    ReferentialAction, Relation, RelationKind, Rule, Trigger, UserFunction, UserOperator,
+    CastTarget, CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
+    RelationKind, Rule, Trigger, UserFunction, UserOperator,
 };
 use crate::sql::functions::builtin;
 
@@ -50,6 +54,7 @@ pub(super) fn batch() -> String {
         queries::CASTS,
         queries::ASSIGNMENTS,
         queries::COLUMNS,
+        queries::CAST_PARTS,
         queries::OPERATOR_CLASSES,
         queries::RULES,
         queries::TRIGGERS,
@@ -246,6 +251,10 @@ struct Assembly {
     builtin_calls: HashMap<Place, Vec<CodeUse>>,
     /// The server's own relations that a view or policy reads.
     builtin_reads: HashMap<Place, Vec<u32>>,
+    /// Expressions that make JSON of values.
+    json_calls: Vec<Place>,
+    /// What making JSON of a value of a type of users may run.
+    json_casts: Vec<CodeUse>,
     /// Tables with row security.
     secured: HashSet<u32>,
 }
@@ -274,12 +283,14 @@ pub(super) fn facts(
     for line in answers.rows()? {
         assembly.builtins.insert(line.number(0)?, line.string(1)?);
     }
-    assembly.functions(&answers.rows()?)?;
-    let operators = answers.rows()?;
+    let (functions, operators, types) = (answers.rows()?, answers.rows()?, answers.rows()?);
+    assembly.functions(&functions)?;
+    assembly.late_bound(&functions, &operators, &types)?;
     assembly.operators(&operators)?;
-    assembly.types(&answers.rows()?)?;
+    assembly.types(&types)?;
     let (ranges, casts) = (answers.rows()?, answers.rows()?);
-    let (assignments, columns, classes) = (answers.rows()?, answers.rows()?, answers.rows()?);
+    let (assignments, columns) = (answers.rows()?, answers.rows()?);
+    let (cast_parts, classes) = (answers.rows()?, answers.rows()?);
     let (rules, triggers, constraints) = (answers.rows()?, answers.rows()?, answers.rows()?);
     let parts = answers.rows()?;
     assembly.dependencies(&answers.rows()?)?;
@@ -289,7 +300,7 @@ pub(super) fn facts(
     // From here on the edges are complete, but for the checks of domains.
     assembly.symbols(&operators)?;
     assembly.constraints(&constraints)?;
-    assembly.casts(&casts, &assignments)?;
+    assembly.casts(&casts, &assignments, &cast_parts)?;
     assembly.rules(&rules)?;
     assembly.triggers(&triggers)?;
     assembly.parts(&parts)?;
@@ -519,6 +530,9 @@ impl Assembly {
                 continue;
             }
             let code = self.code(oid);
+            if makes_json(&code.name) {
+                self.json_calls.push(place);
+            }
             if !code.reviewed {
                 self.builtin_calls.entry(place).or_default().push(code);
             }
@@ -547,35 +561,6 @@ impl Assembly {
             let code: Vec<_> = functions.into_iter().map(|oid| self.code(oid)).collect();
             self.facts.parse_code.extend(code.iter().filter(|code| !code.reviewed).cloned());
             self.facts.implicit_code.extend(code);
-        }
-        Ok(())
-    }
-
-    fn casts(&mut self, lines: &[Line], assignments: &[Line]) -> Result<(), Malformed> {
-        let mut relations: HashMap<(u32, bool), HashSet<u32>> = HashMap::new();
-        for line in assignments {
-            relations.entry((line.number(0)?, line.truth(1)?)).or_default().insert(line.number(2)?);
-        }
-        for line in lines {
-            let code = self.code(line.number(0)?);
-            if code.reviewed {
-                continue;
-            }
-            match line.letter(1)? {
-                b'i' => self.facts.implicit_code.push(code.clone()),
-                b'a' => {
-                    let (cast, source, target): (u32, u32, u32) = (line.number(3)?, line.number(4)?, line.number(5)?);
-                    let mut of = |leads_to| relations.remove(&(cast, leads_to)).unwrap_or_default();
-                    self.facts.assignment_casts.push(AssignmentCast {
-                        code: code.clone(),
-                        target: cast_target(target),
-                        target_relations: of(true),
-                        source_relations: (source >= FIRST_USER_OID).then(|| of(false)),
-                    });
-                }
-                _ => {}
-            }
-            self.facts.types.entry(line.string(2)?).or_default().push(code);
         }
         Ok(())
     }
@@ -740,7 +725,13 @@ impl Assembly {
         while let Some(place) = open.pop() {
             code.extend(self.builtin_calls.get(&place).into_iter().flatten().cloned());
             match place {
-                (FUNCTION, oid) => drop(code.insert(self.code(oid))),
+                (FUNCTION, oid) => {
+                    let function = self.code(oid);
+                    if makes_json(&function.name) {
+                        code.extend(self.json_casts.iter().cloned());
+                    }
+                    code.insert(function);
+                }
                 (OPERATOR, oid) => code.extend(self.operators.get(&oid).cloned()),
                 (OPERATOR_CLASS, oid) => {
                     code.extend(self.classes.get(&oid).into_iter().flatten().map(|oid| self.code(*oid)));
