@@ -35,6 +35,7 @@ mod rows;
 mod session_state;
 mod startup;
 mod statement_kinds;
+mod stored_code;
 mod support;
 mod tickets;
 mod tui;

@@ -148,12 +148,19 @@ pub struct Relation {
     pub also_reads: Vec<u32>,
     /// Views and materialized views that read it, by OID; not recursively.
     pub read_by: Vec<u32>,
-    /// What reading it runs by itself: functions and operators in a view's query, row security policies, operator
-    /// classes of its indexes. What the relations under a view run is theirs.
+    /// What reading it runs by itself: functions and operators in a view's query, row security policies. What the
+    /// relations under a view run is theirs.
     pub runs_on_read: Vec<CodeUse>,
     /// What writing to it runs beside its triggers: defaults, checks, generated columns, domains, index expressions,
     /// row security policies.
     pub runs_on_write: Vec<CodeUse>,
+    /// What planning any use of it runs, the look-ups of foreign keys included: operator classes of its indexes and
+    /// partition key, calls with constant arguments in what is stored with it (indexes, statistics, checks, keys).
+    pub runs_when_planned: Vec<CodeUse>,
+    /// Its own foreign keys.
+    pub references: Vec<Reference>,
+    /// The columns of which its partition key is made; `None` where they are not known.
+    pub partition_key: Option<Vec<String>>,
     /// Whether one of its columns is of a type of users, whatever that runs.
     pub has_user_types: bool,
     /// The columns whose values, read from text, may run that; `None` where they are not known.
@@ -164,6 +171,13 @@ pub struct Relation {
     pub columns_run_code: bool,
     /// Its rules, a view's own `_RETURN` left out.
     pub rules: Vec<Rule>,
+}
+
+impl Relation {
+    /// What work on it may run: all but its triggers.
+    pub(super) fn all_code(&self) -> impl Iterator<Item = &CodeUse> {
+        self.runs_on_read.iter().chain(&self.runs_on_write).chain(&self.runs_when_planned)
+    }
 }
 
 /// The names of columns, as one text: there may be very many of them, and few are looked at.
@@ -229,6 +243,17 @@ pub struct ForeignKey {
     pub on_update: ReferentialAction,
     /// The columns it refers to; `None` where some are computed from others.
     pub columns: Option<Vec<String>>,
+}
+
+/// A foreign key as seen from the table that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The constraint's name.
+    pub name: String,
+    /// The table it points to, by OID.
+    pub to: u32,
+    /// The columns that refer.
+    pub columns: Vec<String>,
 }
 
 /// `pg_constraint.confdeltype`, `confupdtype`.

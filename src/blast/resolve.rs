@@ -5,13 +5,15 @@
 //! `public.lower(varchar)` wins over `pg_catalog.lower(text)` for a varchar. Code that nobody names counts as well:
 //! what operators, casts, views, policies, triggers, rules, defaults, checks and indexes run.
 
+mod stored;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::casts::casts_to;
 use super::facts::{
-    CastTarget, CodeUse, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
-    RelationKind, UserOperator,
+    CastTarget, CodeUse, Events, FIRST_USER_OID, Facts, Operands, ReferentialAction, Relation, RelationKind,
+    UserOperator,
 };
 use super::name_set::NameSet;
 use super::names::{Found, Names};
@@ -518,6 +520,9 @@ impl<'a> Resolver<'a> {
         let object = Object::in_schema(relation.kind.object_kind(), &relation.schema, &relation.name);
         self.add(Effect { object, certainty, ..effect.clone() });
         self.named.insert(relation.oid);
+        if effect.action == Action::Update {
+            self.moves(relation, self.assigned.clone().as_deref());
+        }
         self.follow(relation, effect.action, effect.extent, certainty);
         while let Some(step) = self.steps.pop() {
             self.step(&step);
@@ -552,6 +557,7 @@ impl<'a> Resolver<'a> {
         self.restricted(relation, true, step.certainty);
         self.foreign(relation, step.certainty);
         self.values(relation);
+        self.planned(relation);
         // What a materialized view runs, it runs when it is refreshed.
         if relation.kind == RelationKind::MaterializedView {
             return;
@@ -645,10 +651,15 @@ impl<'a> Resolver<'a> {
         for code in relation.runs_on_write.iter().chain(&relation.runs_on_read) {
             self.run(code, Certainty::Possible, || format!("writing to {} runs", name_of(relation)));
         }
+        self.planned(relation);
         self.policies(relation);
+        self.references(relation, action);
         if relation.kind == RelationKind::View && !replaced {
             let certainty = if relation.reads.len() == 1 { certainty } else { Certainty::Possible };
             for base in self.relations(&relation.reads) {
+                if action == Action::Update {
+                    self.moves(base, None);
+                }
                 self.also(base, action, extent, certainty);
             }
         }
@@ -711,32 +722,39 @@ impl<'a> Resolver<'a> {
             let Some(from) = self.facts.relations.get(&key.from) else { continue };
             let referential = match action {
                 Action::Delete => key.on_delete,
-                Action::Update if !self.may_assign(relation, key) => continue,
+                Action::Update if !self.may_set(relation, key.columns.as_deref()) => continue,
                 Action::Update => key.on_update,
                 // TRUNCATE of a referenced table is refused unless it says CASCADE.
                 Action::Truncate => ReferentialAction::Cascade,
                 _ => continue,
             };
             let reached = match referential {
-                ReferentialAction::NoAction | ReferentialAction::Restrict => continue,
+                ReferentialAction::NoAction | ReferentialAction::Restrict => {
+                    self.looked_up(from);
+                    continue;
+                }
                 ReferentialAction::Cascade => action,
                 ReferentialAction::SetNull | ReferentialAction::SetDefault => Action::Update,
             };
             // Any number of rows may point to a single one. Of a DELETE, its own effect tells enough.
             let extent = if action == Action::Delete { Extent::Bounded } else { Extent::Whole };
             self.reason(|| format!("foreign key {} reaches {}: {reached}", key.name, name_of(from)));
+            if reached == Action::Update {
+                self.set_by_key(from, key, relation);
+            }
             self.also(from, reached, extent, Certainty::Possible);
         }
     }
 
-    /// Whether an UPDATE of a relation may change what a foreign key refers to.
-    fn may_assign(&self, relation: &Relation, key: &ForeignKey) -> bool {
-        let (Some(assigned), Some(columns)) = (&self.assigned, &key.columns) else { return true };
+    /// Whether an UPDATE of a relation may set one of those columns, which are those of a key.
+    fn may_set(&self, relation: &Relation, columns: Option<&[String]>) -> bool {
+        let (Some(assigned), Some(columns)) = (&self.assigned, columns) else { return true };
         !self.named.contains(&relation.oid) || columns.iter().any(|column| assigned.contains(column))
     }
 
     /// ANALYZE, REINDEX, REFRESH ...: they compute index expressions and views.
     fn maintain(&mut self, relation: &'a Relation) {
+        self.planned(relation);
         for code in relation.runs_on_read.iter().chain(&relation.runs_on_write) {
             self.run(code, Certainty::Possible, || format!("work on {} runs", name_of(relation)));
         }
@@ -749,8 +767,7 @@ impl<'a> Resolver<'a> {
     /// ANALYZE without a name, REINDEX DATABASE.
     fn maintain_everything(&mut self) {
         let relations = self.facts.relations.values().filter(|relation| !relation.system);
-        let code: BTreeSet<_> =
-            relations.flat_map(|relation| relation.runs_on_read.iter().chain(&relation.runs_on_write)).collect();
+        let code: BTreeSet<_> = relations.flat_map(Relation::all_code).collect();
         for code in code {
             self.run(code, Certainty::Possible, || "work on the whole database runs".to_owned());
         }
@@ -775,6 +792,7 @@ impl<'a> Resolver<'a> {
         }
         self.cast(&name.name);
         self.unwritten_casts(&name.name);
+        self.bounds(&name.name);
         if !builtin && candidates.is_empty() {
             let kind =
                 if function.notation == Notation::Procedure { ObjectKind::Procedure } else { ObjectKind::Function };
@@ -793,6 +811,7 @@ impl<'a> Resolver<'a> {
         if builtin(&name.name).is_some() || self.names.functions(name).next().is_some() {
             self.unwritten_casts(&name.name);
         }
+        self.bounds(&name.name);
         if builtin(&name.name).is_some_and(|class| !class.is_harmless()) {
             let object = Object::in_schema(ObjectKind::Function, "pg_catalog", &name.name);
             self.add(Effect { certainty: Certainty::Possible, ..Effect::new(Action::Execute, object) });

@@ -1,5 +1,7 @@
 use super::*;
-use crate::blast::facts::{AssignmentCast, ColumnNames, ForeignKey, Rule, Trigger, UserFunction, UserOperator};
+use crate::blast::facts::{
+    AssignmentCast, ColumnNames, ForeignKey, Reference, Rule, Trigger, UserFunction, UserOperator,
+};
 use crate::sql::Argument;
 
 /// A database with the schemas `public` and `evil`, on Postgres 15.
@@ -543,6 +545,76 @@ fn partitions_bring_their_own_triggers_code_and_servers() {
     expect(&on(Action::Read, "t"), &facts, &usual(), &["read table public.t", "host foreign_table public.t2?"]);
     let insert = ["insert table public.t", "host foreign_table public.t2?", "execute function public.check?"];
     expect(&on(Action::Insert, "t"), &facts, &usual(), &insert);
+}
+
+/// A partitioned table that refers to another, with triggers on its partition.
+fn partitioned(key: Option<&[&str]>) -> Facts {
+    let mut facts = facts();
+    let events = Events { insert: true, ..Events::default() };
+    let trigger = Trigger { name: "tr".to_owned(), code: code("public", "f"), events, instead_of: false };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let own = Reference { name: "key".to_owned(), to: 100, columns: names(&["ref"]) };
+    facts.add_relation(Relation {
+        kind: RelationKind::PartitionedTable,
+        children: vec![202],
+        partition_key: key.map(names),
+        references: vec![own],
+        ..table(201, "public", "t")
+    });
+    facts.add_relation(Relation { triggers: vec![trigger], ..table(202, "public", "t1") });
+    let columns = Some(names(&["id"]));
+    let (on_delete, on_update) = (ReferentialAction::NoAction, ReferentialAction::Cascade);
+    let key = ForeignKey { name: "key".to_owned(), from: 201, on_delete, on_update, columns };
+    facts.relations.get_mut(&100).unwrap().referenced_by.push(key);
+    facts
+}
+
+#[test]
+fn an_update_that_may_move_rows_fires_other_triggers() {
+    let fires = |written: &str, assigned: Option<&[&str]>, key: Option<&[&str]>| {
+        let assigned = assigned.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let update = Statement { assigned, ..on(Action::Update, written) };
+        !resolve(&update, &partitioned(key), &usual()).code.is_empty()
+    };
+    let key = Some(["a"].as_slice());
+    assert!(fires("t", Some(&["b", "a"]), key) && !fires("t", Some(&["b"]), key));
+    assert!(fires("t", None, key) && fires("t", Some(&["b"]), None));
+    assert!(!fires("t1", Some(&["a"]), key), "a partition's rows stay or are refused");
+    // By a foreign key: it sets its own columns only.
+    assert!(!fires("orders", Some(&["id"]), key) && fires("orders", Some(&["id"]), Some(&["ref"])));
+    assert!(fires("orders", Some(&["id"]), None) && !fires("orders", Some(&["n"]), None));
+    let planned = resolve_for_planning(&on(Action::Update, "t"), &partitioned(None), &usual());
+    assert!(planned.code.is_empty());
+}
+
+#[test]
+fn whatever_looks_at_a_table_runs_what_planning_does() {
+    let runs = |table: u32, statement: &Statement| {
+        let mut facts = partitioned(None);
+        facts.relations.get_mut(&202).unwrap().triggers.clear();
+        facts.relations.get_mut(&table).unwrap().runs_when_planned.push(code("public", "wipe"));
+        !resolve(statement, &facts, &usual()).code.is_empty()
+    };
+    for action in [Action::Read, Action::Insert, Action::Update, Action::Delete, Action::Maintain] {
+        assert!(runs(201, &on(action, "t")) && runs(202, &on(action, "t")), "{action}");
+    }
+    // Foreign keys look rows up in the other table.
+    assert!(runs(100, &on(Action::Insert, "t")) && runs(202, &on(Action::Delete, "orders")));
+    assert!(!runs(100, &on(Action::Delete, "t")) && !runs(100, &on(Action::Read, "t")));
+    assert!(!runs(201, &on(Action::Insert, "orders")) && !runs(201, &on(Action::Read, "orders")));
+    let update = |columns: &[&str]| {
+        let assigned = Some(columns.iter().map(|name| (*name).to_owned()).collect());
+        Statement { assigned, ..on(Action::Update, "t") }
+    };
+    assert!(runs(100, &update(&["ref"])) && !runs(100, &update(&["b"])));
+    for name in ["pg_get_partition_constraintdef", "satisfies_hash_partition"] {
+        assert!(runs(201, &calls(name, Notation::Call)) && runs(201, &calls(name, Notation::Attribute)), "{name}");
+        assert!(!runs(100, &calls(name, Notation::Call)), "{name}");
+    }
+    let mut facts = facts();
+    let kind = RelationKind::MaterializedView;
+    facts.add_relation(Relation { kind, runs_when_planned: vec![code("public", "wipe")], ..table(201, "public", "m") });
+    assert!(!resolve(&on(Action::Read, "m"), &facts, &usual()).code.is_empty());
 }
 
 #[test]

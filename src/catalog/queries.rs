@@ -44,6 +44,8 @@ rows(oid, xmin) as (
   union all select objid, xmin from pg_depend where refclassid = 3079
   union all select a.attrelid, a.xmin from pg_constraint k join pg_attribute a on a.attrelid = k.confrelid
             where k.contype = 'f' and a.attnum = any (k.confkey)
+  union all select a.attrelid, a.xmin from pg_partitioned_table p join pg_attribute a on a.attrelid = p.partrelid
+            where a.attnum > 0
   union all select subdbid, '0'::xid from pg_subscription
   union all select umid, '0'::xid from pg_user_mappings
   union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
@@ -229,11 +231,14 @@ pub(super) const TRIGGERS: &str = "
 select t.oid, t.tgrelid, t.tgname, t.tgfoid, t.tgtype from pg_trigger t
 where not t.tgisinternal and t.tgenabled <> 'D'";
 
-/// Constraints of tables and domains; of a foreign key also the columns it refers to, where none of them is generated.
+/// Constraints of tables and domains; of a foreign key also the columns it refers to, where none of them is generated, and
+/// those that refer.
 pub(super) const CONSTRAINTS: &str = "
 select k.oid, k.conrelid, k.contypid, k.contype, k.conname, k.confrelid, k.confdeltype, k.confupdtype, k.conparentid,
   (select case when bool_and(a.attgenerated = '') then string_agg(a.attname, e'\\x01') end from pg_attribute a
-    where a.attrelid = k.confrelid and a.attnum = any (k.confkey))
+    where a.attrelid = k.confrelid and a.attnum = any (k.confkey)),
+  (select string_agg(a.attname, e'\\x01') from pg_attribute a
+    where k.contype = 'f' and a.attrelid = k.conrelid and a.attnum = any (k.conkey))
 from pg_constraint k
 where k.oid >= 16384";
 
@@ -271,6 +276,43 @@ select distinct catalog, oid, case m[1] when 'relid' then 'r' else 'f' end, m[2]
 from trees, regexp_matches(tree, ':(funcid|opfuncid|aggfnoid|winfnoid|relid) ([0-9]+)', 'g') m
 where m[2]::bigint < 16384 and m[2] <> '0'
 union select catalog, oid, 'f', '3176' from trees where tree ~ '[{]JSONCONSTRUCTOREXPR'";
+
+/// The expressions stored with relations that the planner simplifies when it looks at these: those that may have the OID
+/// of an object of users in them. One that is too long to be sent is no tree.
+pub(super) const STORED: &str = "
+with trees(catalog, oid, relation, tree) as (
+  select 1259, indexrelid, indrelid, concat_ws(' ', indexprs::text, indpred::text) from pg_index
+            where indexrelid >= 16384 and (indexprs is not null or indpred is not null)
+  union all select 3381, oid, stxrelid, stxexprs::text from pg_statistic_ext where stxexprs is not null
+  union all select 2606, oid, conrelid, conbin::text from pg_constraint
+            where oid >= 16384 and conrelid <> 0 and conbin is not null
+  union all select 1259, partrelid, partrelid, partexprs::text from pg_partitioned_table where partexprs is not null
+  union all select 1259, oid, oid, relpartbound::text from pg_class where relpartbound is not null)
+select catalog, oid, relation, case when length(tree) <= 200000 then tree else '{' end
+from trees where tree ~ ' [0-9]{5}'";
+
+/// The functions in SQL that such expressions call, themselves or by an operator, and that may be replaced by their
+/// bodies (`inline_function`, `src/backend/optimizer/util/clauses.c`): the body, null where that may call what is of
+/// users.
+pub(super) const INLINED: &str = "
+select p.oid, case when p.prosqlbody is null then case when length(p.prosrc) <= 10000 then p.prosrc end
+                   when p.prosqlbody::text !~ ' [0-9]{5}' then 'select' end
+from pg_proc p
+where p.oid >= 16384 and p.prolang = 14 and p.prokind = 'f' and not p.prosecdef and not p.proretset
+  and p.proconfig is null
+  and exists (select from pg_depend d
+              where d.refclassid = 1255 and d.refobjid = p.oid and d.classid in (1259, 2606, 2617, 3381))";
+
+/// The columns of the keys of partitioned tables, those in expressions included; nothing of a table where a key is made of
+/// whole rows.
+pub(super) const PARTITION_KEYS: &str = "
+with keys(relation, number) as (
+  select partrelid, number from pg_partitioned_table, unnest(partattrs::int2[]) number where number <> 0
+  union select partrelid, m[1]::int2 from pg_partitioned_table,
+    regexp_matches(partexprs::text, ':varattno (-?[0-9]+)', 'g') m)
+select k.relation, string_agg(a.attname, e'\\x01')
+from keys k left join pg_attribute a on a.attrelid = k.relation and a.attnum = k.number and k.number > 0
+group by k.relation having count(*) = count(a.attnum)";
 
 /// Partitions and children.
 pub(super) const INHERITANCE: &str = "select inhparent, inhrelid from pg_inherits";

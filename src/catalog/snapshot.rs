@@ -2,6 +2,7 @@
 
 mod casts;
 mod late_bound;
+mod stored;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -12,8 +13,8 @@ use super::queries;
 use crate::blast::SearchPath;
 use crate::blast::casts::makes_json;
 use crate::blast::facts::{
-    CastTarget, CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, ReferentialAction, Relation,
-    RelationKind, Rule, Trigger, UserFunction, UserOperator,
+    CastTarget, CodeUse, ColumnNames, Events, FIRST_USER_OID, Facts, ForeignKey, Operands, Reference,
+    ReferentialAction, Relation, RelationKind, Rule, Trigger, UserFunction, UserOperator,
 };
 use crate::sql::functions::builtin;
 
@@ -65,6 +66,9 @@ pub(super) fn batch() -> String {
         queries::INHERITANCE,
         queries::EVENT_TRIGGERS,
         queries::WITHOUT_SECRETS,
+        queries::STORED,
+        queries::INLINED,
+        queries::PARTITION_KEYS,
         "commit",
     ];
     queries.join(";")
@@ -317,13 +321,15 @@ pub(super) fn facts(
     let without = answers.line()?;
     assembly.facts.without_subscriptions = without.truth(0)?;
     assembly.facts.without_user_mappings = without.truth(1)?;
+    let (trees, bodies, keys) = (answers.rows()?, answers.rows()?, answers.rows()?);
+    assembly.stored(&trees, &bodies, &keys)?;
     Ok((assembly.finish(), fingerprint))
 }
 
 impl Assembly {
     fn finish(mut self) -> Facts {
         for relation in self.facts.relations.values_mut() {
-            for code in [&mut relation.runs_on_read, &mut relation.runs_on_write] {
+            for code in [&mut relation.runs_on_read, &mut relation.runs_on_write, &mut relation.runs_when_planned] {
                 code.sort_unstable();
                 code.dedup();
             }
@@ -580,6 +586,11 @@ impl Assembly {
                 self.edges.entry((RELATION, table)).or_default().push((CONSTRAINT, oid));
             }
             let (to, parent): (u32, u32) = (line.number(5)?, line.number(8)?);
+            if let Some(columns) = line.optional(10)? {
+                let columns = columns.split('\u{1}').map(str::to_owned).collect();
+                let reference = Reference { name: line.string(4)?, to, columns };
+                self.change(table, |relation| relation.references.push(reference));
+            }
             if line.letter(3)? == b'f' && referenced.get(&parent) != Some(&to) {
                 let key = ForeignKey {
                     name: line.string(4)?,
@@ -651,13 +662,11 @@ impl Assembly {
             let code = self.closure(place);
             let also = if place.0 == POLICY { self.reads(place, relation) } else { Vec::new() };
             // The operators of an index serve reads; its expressions are computed on writes, and named on reads.
-            let on_read = match runs {
-                b'p' | b'r' => code.clone(),
-                _ if place.0 == RELATION => self.index_operators(place),
-                _ => BTreeSet::new(),
-            };
+            let on_read = if matches!(runs, b'p' | b'r') { code.clone() } else { BTreeSet::new() };
+            let planned = if place.0 == RELATION { self.index_operators(place) } else { BTreeSet::new() };
             self.change(relation, |relation| {
                 relation.runs_on_read.extend(on_read);
+                relation.runs_when_planned.extend(planned);
                 relation.runs_on_write.extend(code);
                 relation.also_reads.extend(also);
             });
