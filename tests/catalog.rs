@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use pgsluice::blast::radius::Via;
 use pgsluice::blast::{Basis, Facts, NameContext, Radius, Resolved, Rows, SearchPath, resolve};
-use pgsluice::catalog::{Catalog, CatalogError, Limits, Parameter, RadiusRequest, SideConnection};
+use pgsluice::catalog::{Catalog, CatalogError, Limits, RadiusRequest, SideConnection};
 use pgsluice::cli::demo::throwaway::Throwaway;
+use pgsluice::sql::parameters::Value as Parameter;
 use pgsluice::sql::{
     Action, Effect, Extent, FunctionUse, LexerSettings, Name, Notation, Object, ObjectKind, SessionChange, Statement,
     analyze,

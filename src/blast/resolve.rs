@@ -28,7 +28,7 @@ use crate::sql::{
 const REASONS: usize = 40;
 
 /// Operators that syntax uses without writing them: `IN`, `BETWEEN`, `LIKE`, `CASE x WHEN`, `NULLIF`, `USING (...)`.
-const IMPLICIT_OPERATORS: [&str; 11] = ["=", "<>", "<", "<=", ">", ">=", "~~", "!~~", "~~*", "!~~*", "~"];
+pub(crate) const IMPLICIT_OPERATORS: [&str; 11] = ["=", "<>", "<", "<=", ">", ">=", "~~", "!~~", "~~*", "!~~*", "~"];
 
 /// Commands that no query and no expression is part of.
 const WITHOUT_EXPRESSIONS: [&str; 15] = [

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::blast::{Blockers, Facts, NameContext, Radius, Resolved};
 use crate::sql::Statement;
+use crate::sql::parameters::Value;
 
 use database::Database;
 use examine::{Examined, Sample};
@@ -198,23 +199,12 @@ pub struct RadiusRequest {
     /// neither the planner nor the rows are asked.
     pub reads_alike: Result<(), &'static str>,
     /// The values bound to `$1`, ..., in text format; `None` for NULL. Fewer than the text has, or
-    /// [`Parameter::Unknown`], where they are not known or not in text format.
-    pub parameters: Vec<Parameter>,
+    /// [`Value::Unknown`], where they are not known or not in text format.
+    pub parameters: Vec<Value>,
     /// The statement resolved.
     pub resolved: Resolved,
     /// What the names were resolved with.
     pub names: NameContext,
-}
-
-/// The value of a parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Parameter {
-    /// NULL.
-    Null,
-    /// In text format.
-    Text(String),
-    /// Not known, or in a binary format.
-    Unknown,
 }
 
 /// Why the catalog has no facts.

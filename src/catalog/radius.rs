@@ -10,10 +10,11 @@ use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
 
 use super::database::Database;
 use super::link::Link;
-use super::{CatalogError, Parameter, RadiusRequest, plan};
+use super::{CatalogError, RadiusRequest, plan};
 use crate::blast::facts::Facts;
 use crate::blast::radius::Dependent;
 use crate::blast::{Estimates, Measured, NameContext, Planned, Radius, SearchPath, measure, resolve_for_planning};
+use crate::sql::parameters::Value;
 use crate::sql::{self, Action, LexerSettings, Object, ObjectKind};
 
 /// What EXPLAIN takes and what changes rows.
@@ -259,7 +260,7 @@ async fn explain(link: &Link, request: &RadiusRequest, path: &[String]) -> Resul
          set local search_path = {path}; set local standard_conforming_strings = on"
     ))
     .await?;
-    let any_values = request.parameters.contains(&Parameter::Unknown);
+    let any_values = request.parameters.contains(&Value::Unknown);
     let answer = if any_values { explain_any_values(link, request).await } else { explain_values(link, request).await };
     link.ask("rollback").await?;
     if any_values {
@@ -288,16 +289,16 @@ async fn explain_any_values(link: &Link, request: &RadiusRequest) -> Result<Stri
 
 /// A value in text format, of whatever type the server takes it for.
 #[derive(Debug)]
-struct AsText<'a>(&'a Parameter);
+struct AsText<'a>(&'a Value);
 
 impl ToSql for AsText<'_> {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self.0 {
-            Parameter::Text(text) => {
+            Value::Text(text) => {
                 out.extend_from_slice(text.as_bytes());
                 Ok(IsNull::No)
             }
-            Parameter::Null | Parameter::Unknown => Ok(IsNull::Yes),
+            Value::Null | Value::Unknown => Ok(IsNull::Yes),
         }
     }
 

@@ -587,7 +587,7 @@ impl Assembly {
             }
             let (to, parent): (u32, u32) = (line.number(5)?, line.number(8)?);
             if let Some(columns) = line.optional(10)? {
-                let columns = columns.split('\u{1}').map(str::to_owned).collect();
+                let columns = columns.split(ColumnNames::SEPARATOR).map(str::to_owned).collect();
                 let reference = Reference { name: line.string(4)?, to, columns };
                 self.change(table, |relation| relation.references.push(reference));
             }
@@ -597,7 +597,9 @@ impl Assembly {
                     from: table,
                     on_delete: referential_action(line.letter(6)?),
                     on_update: referential_action(line.letter(7)?),
-                    columns: line.optional(9)?.map(|names| names.split('\u{1}').map(str::to_owned).collect()),
+                    columns: line
+                        .optional(9)?
+                        .map(|names| names.split(ColumnNames::SEPARATOR).map(str::to_owned).collect()),
                 };
                 self.change(to, |relation| relation.referenced_by.push(key));
             }

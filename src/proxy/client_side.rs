@@ -354,12 +354,10 @@ impl Session {
 
     /// The decision with the values of a Bind, where the bounds of a change rest on them.
     fn with_values(&mut self, prepared: &Prepared, decision: Arc<Decision>, bind: &[u8]) -> Arc<Decision> {
-        let text = &*prepared.body;
-        let Some(settings) = prepared.settings.filter(|settings| decision.bounds_rest_on_values(text, settings)) else {
-            return decision;
-        };
-        let values = super::values::of_parameters(bind, prepared.types());
-        let with = self.decide_with(|_, around| judge_with_values(&decision, (text, &settings), &values, around));
+        let Some(settings) = prepared.settings_where_values_tell(&decision) else { return decision };
+        let values = super::values::parameters(bind, prepared.types());
+        let with =
+            self.decide_with(|_, around| judge_with_values(&decision, (&prepared.body, &settings), &values, around));
         with.map_or(decision, Arc::new)
     }
 
@@ -369,10 +367,8 @@ impl Session {
         let Some((prepared, decision)) = self.prepared_for_bind(statement) else {
             return Some(Step::Wait);
         };
-        let rests_on_values = prepared
-            .as_ref()
-            .and_then(|prepared| Some((prepared, prepared.settings?)))
-            .is_some_and(|(prepared, settings)| decision.bounds_rest_on_values(&prepared.body, &settings));
+        let rests_on_values =
+            prepared.as_ref().is_some_and(|prepared| prepared.settings_where_values_tell(&decision).is_some());
         if decision.verdict.outcome != Outcome::Pass || rests_on_values {
             return None;
         }

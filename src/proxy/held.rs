@@ -11,8 +11,9 @@ use super::passage::{Carrier, Passage};
 use super::session::{Batch, Role, Session};
 use super::values;
 use crate::blast::SearchPath;
-use crate::catalog::{Parameter, RadiusRequest};
+use crate::catalog::RadiusRequest;
 use crate::gate::{HoldRequest, Wait};
+use crate::sql::parameters::Value;
 use crate::sql::risk::{Risk, assess_message};
 use crate::sql::{Action, Argument, Effect, Encoding, LexerSettings, SessionChange, Statement, statement_spans};
 use crate::wire::backend::TransactionStatus;
@@ -212,7 +213,7 @@ fn request(
     session: &Session,
     part: &Part,
     (text, settings): (&[u8], Option<LexerSettings>),
-    parameters: Vec<Parameter>,
+    parameters: Vec<Value>,
 ) -> Option<RadiusRequest> {
     more_than_reads(part).then(|| RadiusRequest {
         database: session.who.database.to_string(),
@@ -244,7 +245,7 @@ fn executed(
     here: Option<&Statement>,
     sql: &[u8],
     name: &str,
-    arguments: Vec<Parameter>,
+    arguments: Vec<Value>,
 ) -> Option<RadiusRequest> {
     if let Some(body) = here {
         let facts = session.shared.catalog.current(&session.who.database)?;
@@ -257,11 +258,11 @@ fn executed(
     request(session, decision.parts.first()?, (&prepared.body, prepared.settings), arguments)
 }
 
-fn parameter(argument: &Argument) -> Parameter {
+fn parameter(argument: &Argument) -> Value {
     match argument {
-        Argument::Null => Parameter::Null,
-        Argument::Text(text) => Parameter::Text(text.clone()),
-        Argument::Computed => Parameter::Unknown,
+        Argument::Null => Value::Null,
+        Argument::Text(text) => Value::Text(text.clone()),
+        Argument::Computed => Value::Unknown,
     }
 }
 

@@ -75,6 +75,11 @@ impl Prepared {
         self.decision.store(Arc::clone(decision));
     }
 
+    /// What its text is read with, where the bounds of what it changes rest on the values of its parameters.
+    pub(super) fn settings_where_values_tell(&self, decision: &Decision) -> Option<LexerSettings> {
+        self.settings.filter(|settings| decision.bounds_rest_on_values(&self.body, settings))
+    }
+
     /// The parameter types as far as they are known.
     pub(super) fn types(&self) -> &[u32] {
         self.described_types.get().unwrap_or(&self.parameter_types)

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::audit::write_string;
-use crate::catalog::Parameter;
 use crate::sql::Encoding;
 use crate::sql::parameters::Value;
 use crate::wire::frontend::Bind;
@@ -130,31 +129,21 @@ const fn type_name(oid: u32) -> Option<&'static str> {
     })
 }
 
-/// The values of a Bind message's body for the planner: only what is certainly text.
-pub(super) fn parameters(bind: &[u8], types: &[u32]) -> Vec<Parameter> {
+/// The values of a Bind message's body for the planner, and for judging a text with them: only what is certainly text.
+pub(super) fn parameters(bind: &[u8], types: &[u32]) -> Vec<Value> {
     let Ok(bind) = Bind::decode(bind) else { return Vec::new() };
     let parameter = |(index, value): (usize, Option<&[u8]>)| {
-        let Some(bytes) = value else { return Parameter::Null };
+        let Some(bytes) = value else { return Value::Null };
         if bytes.len() > LONGEST_SHOWN_BYTES {
-            return Parameter::Unknown;
+            return Value::Unknown;
         }
         let text = match bind.formats.of(index) {
             Some(0) => std::str::from_utf8(bytes).ok().map(str::to_owned),
             _ => known_binary(bytes, types.get(index).copied().unwrap_or(0)),
         };
-        text.map_or(Parameter::Unknown, Parameter::Text)
+        text.map_or(Value::Unknown, Value::Text)
     };
     bind.values.iter().enumerate().map(parameter).collect()
-}
-
-/// The same for judging a text with its values.
-pub(super) fn of_parameters(bind: &[u8], types: &[u32]) -> Vec<Value> {
-    let value = |parameter| match parameter {
-        Parameter::Null => Value::Null,
-        Parameter::Text(text) => Value::Text(text),
-        Parameter::Unknown => Value::Unknown,
-    };
-    parameters(bind, types).into_iter().map(value).collect()
 }
 
 fn clipped(bytes: &[u8]) -> &[u8] {

@@ -5,7 +5,7 @@ use super::split::StatementTokens;
 use super::token::TokenKind;
 
 /// Lists and runs of rows up to this long stay as they are.
-const KEPT_MAX: usize = 16;
+pub(super) const KEPT_MAX: usize = 16;
 
 /// The next token to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

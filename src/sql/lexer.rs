@@ -18,7 +18,7 @@ use super::settings::{Encoding, LexerSettings, ServerEncoding, opaque_character}
 use super::token::{Token, TokenKind};
 
 /// `NAMEDATALEN` less the terminator: the longest name in bytes.
-const NAME_BYTES_MAX: usize = 63;
+pub(super) const NAME_BYTES_MAX: usize = 63;
 
 /// The longest run of operator characters that is looked at. The server takes any, one token a time from the same
 /// run, which is quadratic; nobody writes such runs.

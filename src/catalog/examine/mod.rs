@@ -20,9 +20,10 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use super::database::Database;
 use super::link::Link;
-use super::{CatalogError, Parameter, RadiusRequest};
+use super::{CatalogError, RadiusRequest};
 use crate::blast::facts::{Facts, RelationKind};
 use crate::blast::{NameContext, SearchPath, resolve, resolve_for_planning};
+use crate::sql::parameters::Value;
 use crate::sql::{self, Action, LexerSettings, ObjectKind};
 use target::Target;
 
@@ -295,9 +296,9 @@ async fn ask_within(
     let mut values = Vec::new();
     for parameter in &request.parameters {
         values.push(match parameter {
-            Parameter::Null => "null".to_owned(),
-            Parameter::Text(text) => super::radius::literal(text),
-            Parameter::Unknown => return Err(link.failed(&"a value is not known in text form")),
+            Value::Null => "null".to_owned(),
+            Value::Text(text) => super::radius::literal(text),
+            Value::Unknown => return Err(link.failed(&"a value is not known in text form")),
         });
     }
     let values = if values.is_empty() { String::new() } else { format!("({})", values.join(", ")) };

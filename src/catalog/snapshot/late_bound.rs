@@ -8,10 +8,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Assembly, Line, Malformed};
+use crate::blast::resolve::IMPLICIT_OPERATORS;
 use crate::catalog::extensions::is_reviewed;
-
-/// Operators that syntax uses without writing them.
-const UNWRITTEN: [&str; 10] = ["=", "<>", "<", "<=", ">", ">=", "~~", "!~~", "~~*", "!~~*"];
 
 /// What is not reviewed and may be meant by a name.
 #[derive(Default)]
@@ -23,7 +21,9 @@ struct Others {
 
 impl Others {
     fn may_be_called(&self, source: &str) -> bool {
-        self.operators.iter().any(|symbol| UNWRITTEN.contains(&symbol.as_str()) || source.contains(symbol.as_str()))
+        self.operators
+            .iter()
+            .any(|symbol| IMPLICIT_OPERATORS.contains(&symbol.as_str()) || source.contains(symbol.as_str()))
             || words(source).any(|word| self.names.contains(&word))
     }
 }

@@ -4,12 +4,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{Assembly, FUNCTION, Line, Malformed, OPERATOR, Place, RELATION, TYPE};
-use crate::blast::facts::{CodeUse, RelationKind};
+use crate::blast::facts::{CodeUse, ColumnNames, RelationKind};
+use crate::blast::resolve::IMPLICIT_OPERATORS;
 use crate::catalog::folded::{Callee, calls};
 use crate::sql::{Action, LexerSettings, analyze};
-
-/// Operators that syntax uses without writing them.
-const IMPLICIT_OPERATORS: [&str; 10] = ["=", "<>", "<", "<=", ">", ">=", "~~", "!~~", "~~*", "!~~*"];
 
 impl Assembly {
     /// Once the edges and the trees of inheritance are complete: stored expressions, functions in SQL that they call,
@@ -32,7 +30,7 @@ impl Assembly {
         }
         self.partitions(bounds);
         for line in keys {
-            let columns = line.text(1)?.split('\u{1}').map(str::to_owned).collect();
+            let columns = line.text(1)?.split(ColumnNames::SEPARATOR).map(str::to_owned).collect();
             self.change(line.number(0)?, |relation| relation.partition_key = Some(columns));
         }
         Ok(())

@@ -7,12 +7,13 @@ use tokio::runtime::Runtime;
 
 use crate::blast::resolve::{NameContext, Resolved};
 use crate::blast::{Facts, Radius};
-use crate::catalog::{Parameter, RadiusRequest};
+use crate::catalog::RadiusRequest;
 use crate::cli::side::{self, Looked};
 use crate::cli::upstream::{UpstreamTls, UpstreamUrl};
 use crate::cli::{Failure, output};
 use crate::proxy::Upstream;
 use crate::proxy::upstream::Vouching;
+use crate::sql::parameters::Value;
 use crate::sql::{Action, Effect, Statement};
 
 /// A database that can be asked.
@@ -76,7 +77,7 @@ impl Database {
             statement: statement.clone(),
             text: text.to_owned(),
             reads_alike: Ok(()),
-            parameters: vec![Parameter::Unknown; parameters],
+            parameters: vec![Value::Unknown; parameters],
             resolved: resolved.clone(),
             names: names.clone(),
         };

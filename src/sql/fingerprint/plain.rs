@@ -4,13 +4,12 @@
 //! Plain is a text of ASCII words, numbers, parameters, strings without anything to decode, and usual operators, without comments and
 //! without a list that is long enough to be folded. At anything else, and at all that the lexer would refuse, this gives up.
 
-use super::super::lexer::{is_identifier_part, is_operator_byte, is_space};
+use super::super::fold::KEPT_MAX;
+use super::super::lexer::{NAME_BYTES_MAX, is_identifier_part, is_operator_byte, is_space};
 use super::super::token::TokenKind;
 
 /// With fewer commas no list and no run of rows has more elements than are kept.
-const COMMAS_MAX: usize = 15;
-/// `NAMEDATALEN` less the terminator: longer names are cut.
-const NAME_BYTES_MAX: usize = 63;
+const COMMAS_MAX: usize = KEPT_MAX - 1;
 /// Parameters with more digits may be too large.
 const PARAMETER_DIGITS_MAX: usize = 9;
 
