@@ -230,7 +230,7 @@ async fn accept(socket: &Socket, places: &Arc<Semaphore>) -> io::Result<(Stream,
             tune(&stream)?;
             Stream::tcp(stream)?
         }
-        Socket::Unix { listener, .. } => Stream::unix(listener.accept().await?.0),
+        Socket::Unix { listener, .. } => Stream::unix(listener.accept().await?.0)?,
     };
     Ok((stream, place))
 }

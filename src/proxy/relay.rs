@@ -10,18 +10,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 use tokio::sync::{mpsc, watch};
 
 use super::admission::Notice;
 use super::cancel::{CancelAnswer, CancelEntry};
 use super::pipe::{Filled, Pipe};
 use super::session::{Session, Stage};
+use super::stream::Stream;
 use crate::audit::{AppendError, Encoded, Log};
 use crate::wire::{Report, encode};
 
 /// Messages behind a held one are kept up to this many bytes, so that a client that says good-bye is noticed.
 const LOOKED_AHEAD_BYTES: usize = 256 * 1024;
+
+/// How often a session reads and writes before others on its thread get their turn.
+const ROUNDS_A_TURN: u32 = 32;
 
 /// What the world outside tells a session.
 pub(super) struct Signals {
@@ -86,6 +90,16 @@ enum Side {
     WillWake,
 }
 
+impl Side {
+    /// Whether it has said all that it has to say for now.
+    fn is_silent(&mut self, stream: &Stream) -> bool {
+        if *self == Self::MayHaveMore && !stream.may_be_readable() {
+            *self = Self::WillWake;
+        }
+        *self == Self::WillWake
+    }
+}
+
 impl Ended {
     /// For the log.
     pub(super) const fn as_str(self) -> &'static str {
@@ -98,11 +112,7 @@ impl Ended {
 }
 
 /// Runs a session to its end.
-pub(super) async fn run<C, S>(session: &mut Session, client: &mut C, server: &mut S, signals: Signals) -> Ended
-where
-    C: AsyncRead + AsyncWrite + Unpin + Send,
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+pub(super) async fn run(session: &mut Session, client: &mut Stream, server: &mut Stream, signals: Signals) -> Ended {
     let mut stop = signals.stop.clone();
     let stop_changed: Waiting<()> = Box::pin(async move {
         // A sender that is gone is a proxy that is gone.
@@ -128,20 +138,19 @@ where
     .await
 }
 
-fn poll<C, S>(
+fn poll(
     session: &mut Session,
-    client: &mut C,
-    server: &mut S,
+    client: &mut Stream,
+    server: &mut Stream,
     waits: &mut Waits,
     context: &mut Context<'_>,
-) -> Poll<Ended>
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> Poll<Ended> {
     let (mut server_side, mut client_side) = (Side::MayHaveMore, Side::MayHaveMore);
-    loop {
-        let mut moved = poll_waits(session, waits, context);
+    // Whether something may be waited for that has not been asked in this turn.
+    let mut ask = true;
+    for _ in 0..ROUNDS_A_TURN {
+        let mut moved = std::mem::take(&mut ask) && poll_waits(session, waits, context);
+        ask |= moved;
         moved |= fill_from_server(session, server, &mut server_side, context);
         moved |= fill_from_client(session, client, &mut client_side, context);
         // What was written made room: what was left for want of it may go on.
@@ -149,7 +158,9 @@ where
             let stage = std::mem::discriminant(&session.stage);
             session.advance();
             // What it began to wait for has to be polled before this turn ends.
-            moved |= stage != std::mem::discriminant(&session.stage);
+            ask |= stage != std::mem::discriminant(&session.stage);
+            ask |= waits.log_room.is_none() && !session.backlog.is_empty();
+            moved |= ask;
         }
         moved |= match drain(&mut session.to_client, client, context) {
             Ok(moved) => moved,
@@ -173,6 +184,9 @@ where
             return Poll::Pending;
         }
     }
+    // There is more to do; others first.
+    context.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// The session is over when it is decided to be and what it has to say has been said.
@@ -305,13 +319,8 @@ fn frame_of(notice: Notice) -> Vec<u8> {
     Report::notice(notice.message).detail(notice.detail).hint(notice.hint).to_bytes()
 }
 
-fn fill_from_server<S: AsyncRead + Unpin>(
-    session: &mut Session,
-    server: &mut S,
-    side: &mut Side,
-    context: &mut Context<'_>,
-) -> bool {
-    if session.server_ended || *side == Side::WillWake {
+fn fill_from_server(session: &mut Session, server: &mut Stream, side: &mut Side, context: &mut Context<'_>) -> bool {
+    if session.server_ended || side.is_silent(server) {
         return false;
     }
     match session.to_client.poll_fill(context, Pin::new(server)) {
@@ -329,13 +338,8 @@ fn fill_from_server<S: AsyncRead + Unpin>(
     }
 }
 
-fn fill_from_client<C: AsyncRead + Unpin>(
-    session: &mut Session,
-    client: &mut C,
-    side: &mut Side,
-    context: &mut Context<'_>,
-) -> bool {
-    if session.client_ended || *side == Side::WillWake {
+fn fill_from_client(session: &mut Session, client: &mut Stream, side: &mut Side, context: &mut Context<'_>) -> bool {
+    if session.client_ended || side.is_silent(client) {
         return false;
     }
     if session.is_held() && session.to_server.undecided().len() < LOOKED_AHEAD_BYTES {

@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
+use super::socket::{Loose, Socket};
+
 /// Who is at the other end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Peer {
@@ -69,10 +71,9 @@ pub struct Stream {
 
 #[derive(Debug)]
 enum Carrier {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    FromClient(Box<server::TlsStream<TcpStream>>),
-    ToServer(Box<client::TlsStream<TcpStream>>),
+    Plain(Socket),
+    FromClient(Box<server::TlsStream<Socket>>),
+    ToServer(Box<client::TlsStream<Socket>>),
 }
 
 impl Stream {
@@ -82,43 +83,43 @@ impl Stream {
     /// The peer is gone already.
     pub fn tcp(stream: TcpStream) -> io::Result<Self> {
         let peer = Peer::Tcp(stream.peer_addr()?);
-        Ok(Self { carrier: Carrier::Tcp(stream), peer })
+        Ok(Self { carrier: Carrier::Plain(Socket::tcp(stream).settle()?), peer })
     }
 
     /// A Unix socket, connected or accepted.
-    #[must_use]
-    pub fn unix(stream: UnixStream) -> Self {
+    ///
+    /// # Errors
+    /// The system refuses to watch it.
+    pub fn unix(stream: UnixStream) -> io::Result<Self> {
         let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
-        Self { carrier: Carrier::Unix(stream), peer: Peer::Unix { uid } }
+        Ok(Self { carrier: Carrier::Plain(Socket::unix(stream).settle()?), peer: Peer::Unix { uid } })
     }
 
-    /// Takes a plain socket away from this thread's runtime; [`Detached::attach`] gives it to another's.
+    /// Takes a plain socket away from this thread; [`Detached::attach`] gives it to another.
     ///
     /// # Errors
     /// The system refuses; over TLS, which stays where its handshake was.
     pub fn detach(self) -> io::Result<Detached> {
-        let socket = match self.carrier {
-            Carrier::Tcp(stream) => Socket::Tcp(stream.into_std()?),
-            Carrier::Unix(stream) => Socket::Unix(stream.into_std()?),
-            Carrier::FromClient(_) | Carrier::ToServer(_) => return Err(io::ErrorKind::Unsupported.into()),
-        };
-        Ok(Detached { socket, peer: self.peer })
+        match self.carrier {
+            Carrier::Plain(socket) => Ok(Detached { socket: socket.loosen()?, peer: self.peer }),
+            Carrier::FromClient(_) | Carrier::ToServer(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// TLS with a client, after the handshake.
-    pub(super) fn from_client(stream: server::TlsStream<TcpStream>, peer: Peer) -> Self {
+    pub(super) fn from_client(stream: server::TlsStream<Socket>, peer: Peer) -> Self {
         Self { carrier: Carrier::FromClient(Box::new(stream)), peer }
     }
 
     /// TLS with a server, after the handshake.
-    pub(super) fn to_server(stream: client::TlsStream<TcpStream>, peer: Peer) -> Self {
+    pub(super) fn to_server(stream: client::TlsStream<Socket>, peer: Peer) -> Self {
         Self { carrier: Carrier::ToServer(Box::new(stream)), peer }
     }
 
     /// The TCP socket under a stream without TLS; the stream itself if there is none.
-    pub(super) fn into_tcp(self) -> Result<(TcpStream, Peer), Box<Self>> {
+    pub(super) fn into_tcp(self) -> Result<(Socket, Peer), Box<Self>> {
         match self.carrier {
-            Carrier::Tcp(stream) => Ok((stream, self.peer)),
+            Carrier::Plain(socket) if socket.is_tcp() => Ok((socket, self.peer)),
             carrier => Err(Box::new(Self { carrier, peer: self.peer })),
         }
     }
@@ -139,7 +140,7 @@ impl Stream {
     #[must_use]
     pub fn tls(&self) -> Option<TlsInfo> {
         match &self.carrier {
-            Carrier::Tcp(_) | Carrier::Unix(_) => None,
+            Carrier::Plain(_) => None,
             Carrier::FromClient(stream) => Some(TlsInfo::of(stream.get_ref().1)),
             Carrier::ToServer(stream) => Some(TlsInfo::of(stream.get_ref().1)),
         }
@@ -155,27 +156,13 @@ impl Stream {
         }
     }
 
-    /// Reads what is there without waiting, plain sockets only.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if nothing is; [`io::ErrorKind::Unsupported`] over TLS.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Whether a read may find something, as far as that can be told without trying. Only where it does not, the task is woken
+    /// without having tried.
+    pub(super) fn may_be_readable(&self) -> bool {
         match &self.carrier {
-            Carrier::Tcp(stream) => stream.try_read(buffer),
-            Carrier::Unix(stream) => stream.try_read(buffer),
-            Carrier::FromClient(_) | Carrier::ToServer(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// Writes what fits without waiting, plain sockets only.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] if nothing fits; [`io::ErrorKind::Unsupported`] over TLS.
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.carrier {
-            Carrier::Tcp(stream) => stream.try_write(bytes),
-            Carrier::Unix(stream) => stream.try_write(bytes),
-            Carrier::FromClient(_) | Carrier::ToServer(_) => Err(io::ErrorKind::Unsupported.into()),
+            Carrier::Plain(socket) => socket.may_be_readable(),
+            // TLS may hold bytes that it has read already.
+            Carrier::FromClient(_) | Carrier::ToServer(_) => true,
         }
     }
 
@@ -183,22 +170,16 @@ impl Stream {
     pub(super) fn has_unread_bytes(&self) -> bool {
         use nix::sys::socket::{MsgFlags, recv};
         use std::os::fd::AsRawFd as _;
-        let socket = match &self.carrier {
-            Carrier::Tcp(stream) => stream.as_raw_fd(),
-            Carrier::Unix(stream) => stream.as_raw_fd(),
-            Carrier::FromClient(_) | Carrier::ToServer(_) => return false,
-        };
+        let Carrier::Plain(socket) = &self.carrier else { return false };
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-        recv(socket, &mut [0], flags).is_ok_and(|count| count > 0)
+        recv(socket.as_raw_fd(), &mut [0], flags).is_ok_and(|count| count > 0)
     }
 
     /// The first byte, left where it is; `None` at the end of the stream and for what is not plain TCP.
     pub(super) async fn peek(&self) -> io::Result<Option<u8>> {
-        let Carrier::Tcp(stream) = &self.carrier else {
-            return Ok(None);
-        };
+        let Carrier::Plain(socket) = &self.carrier else { return Ok(None) };
         let mut byte = [0];
-        let count = stream.peek(&mut byte).await?;
+        let count = socket.peek(&mut byte).await?;
         Ok((count > 0).then_some(byte[0]))
     }
 }
@@ -206,8 +187,7 @@ impl Stream {
 impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = match &mut self.carrier {
-            Carrier::Tcp(stream) => return Pin::new(stream).poll_read(cx, buffer),
-            Carrier::Unix(stream) => return Pin::new(stream).poll_read(cx, buffer),
+            Carrier::Plain(socket) => return Pin::new(socket).poll_read(cx, buffer),
             Carrier::FromClient(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
             Carrier::ToServer(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
         };
@@ -221,8 +201,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Carrier::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Carrier::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Carrier::FromClient(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
             Carrier::ToServer(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
         }
@@ -230,8 +209,7 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Carrier::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Carrier::FromClient(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
             Carrier::ToServer(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
         }
@@ -239,8 +217,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Carrier::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Carrier::FromClient(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
             Carrier::ToServer(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
@@ -252,8 +229,7 @@ impl AsyncWrite for Stream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Carrier::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Carrier::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
             Carrier::FromClient(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
             Carrier::ToServer(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
         }
@@ -264,30 +240,20 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A plain socket that belongs to no runtime.
+/// A plain socket that belongs to no thread.
 #[derive(Debug)]
 pub struct Detached {
-    socket: Socket,
+    socket: Loose,
     peer: Peer,
 }
 
-#[derive(Debug)]
-enum Socket {
-    Tcp(std::net::TcpStream),
-    Unix(std::os::unix::net::UnixStream),
-}
-
 impl Detached {
-    /// Gives it to the runtime of this thread.
+    /// Gives it to what runs on this thread.
     ///
     /// # Errors
     /// The system refuses.
     pub fn attach(self) -> io::Result<Stream> {
-        let carrier = match self.socket {
-            Socket::Tcp(stream) => Carrier::Tcp(TcpStream::from_std(stream)?),
-            Socket::Unix(stream) => Carrier::Unix(UnixStream::from_std(stream)?),
-        };
-        Ok(Stream { carrier, peer: self.peer })
+        Ok(Stream { carrier: Carrier::Plain(self.socket.settle()?), peer: self.peer })
     }
 }
 

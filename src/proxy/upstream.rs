@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::socket::Socket;
 use super::stream::{Peer, Stream, tune};
 use super::tls::{SslMode, TlsSetupError, UpstreamTls, UpstreamTlsOptions};
 use crate::wire::encode;
@@ -193,7 +194,7 @@ impl Upstream {
         protection: Protection,
     ) -> Result<Stream, ConnectError> {
         let (host, port) = match &self.inner.location {
-            Location::Unix { path } => return Ok(Stream::unix(UnixStream::connect(path).await?)),
+            Location::Unix { path } => return Ok(Stream::unix(UnixStream::connect(path).await?)?),
             Location::Tcp { host, port } => (host.as_str(), *port),
         };
         let stream = match address {
@@ -216,7 +217,8 @@ impl Upstream {
         match stream.read_u8().await? {
             b'S' => {
                 let peer = Peer::Tcp(stream.peer_addr()?);
-                let stream = self.inner.tls.connect(host, stream).await.map_err(ConnectError::Handshake)?;
+                let stream = self.inner.tls.connect(host, Socket::tcp(stream).settle()?).await;
+                let stream = stream.map_err(ConnectError::Handshake)?;
                 Ok(Stream::to_server(stream, peer))
             }
             b'N' if self.inner.tls.mode().requires_tls() => Err(ConnectError::NoTls(self.inner.tls.mode())),

@@ -1,8 +1,9 @@
-//! The threads that serve sessions, each with a runtime of its own.
+//! The threads that serve sessions, each with a reactor of its own.
 //!
 //! A session stays on the thread it was given to, with both its sockets: no wake-up goes to another thread, nothing of a
 //! session is used by two processors in turn, and two sessions share a lock with each other only where they share a
-//! thread. What is not a session (the control socket, the catalog, long analyses) runs elsewhere.
+//! thread. What is not a session (the control socket, the catalog, long analyses) runs in the tokio runtime whose context the
+//! threads are in, and so do the timers of sessions.
 
 use std::io;
 use std::panic::resume_unwind;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::runtime::Handle;
+
+use super::reactor::{Reactor, Remote};
 
 /// How many tasks a thread gets before the next one gets any.
 const TOGETHER: usize = 8;
@@ -25,12 +26,11 @@ pub const STACK_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Workers {
     workers: Vec<Worker>,
-    stop: watch::Sender<()>,
 }
 
 #[derive(Debug)]
 struct Worker {
-    runtime: Handle,
+    reactor: Remote,
     thread: Option<JoinHandle<()>>,
     /// How many tasks it has.
     tasks: Arc<AtomicUsize>,
@@ -39,19 +39,16 @@ struct Worker {
 /// One of the tasks of a worker; counted as long as it lives.
 struct Counted(Arc<AtomicUsize>);
 
-/// Ends a task that nobody waits for any more.
-struct EndsWithUs(AbortHandle);
-
 impl Workers {
-    /// As many threads as there are processors.
+    /// As many threads as there are processors. To be called within a tokio runtime with more threads than one, or whose thread
+    /// does not wait for the tasks: it drives their timers.
     ///
     /// # Errors
     /// The system gives no thread or no epoll instance.
     pub fn start() -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
-        let (stop, stopped) = watch::channel(());
-        let workers = (0..count).map(|number| Worker::start(number, stopped.clone())).collect::<io::Result<_>>()?;
-        Ok(Self { workers, stop })
+        let workers = (0..count).map(Worker::start).collect::<io::Result<_>>()?;
+        Ok(Self { workers })
     }
 
     /// Runs a task on one of the threads, to its end or until the future that this gives is dropped.
@@ -62,17 +59,13 @@ impl Workers {
         let worker = self.workers.iter().min_by_key(|worker| worker.tasks.load(Ordering::Relaxed) / TOGETHER);
         let worker = worker.expect("there is at least one thread");
         let counted = Counted::new(&worker.tasks);
-        let running = worker.runtime.spawn(async move {
+        // Made here: it counts also where the future is never polled.
+        let mut running = worker.reactor.spawn(async move {
             let _counted = counted;
             task.await;
         });
-        // Made here: it counts also where the future is never polled.
-        let ends_with_us = EndsWithUs(running.abort_handle());
         async move {
-            let _ends_with_us = ends_with_us;
-            if let Err(error) = running.await
-                && let Ok(panic) = error.try_into_panic()
-            {
+            if let Some(panic) = running.ended().await {
                 // Whoever waits for us says so.
                 resume_unwind(panic);
             }
@@ -82,7 +75,9 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.stop.send_replace(());
+        for worker in &self.workers {
+            worker.reactor.stop();
+        }
         for worker in &mut self.workers {
             if let Some(thread) = worker.thread.take() {
                 // Nothing but the tasks can panic there, and their panics end with them.
@@ -93,16 +88,24 @@ impl Drop for Workers {
 }
 
 impl Worker {
-    fn start(number: usize, mut stopped: watch::Receiver<()>) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
+    fn start(number: usize) -> io::Result<Self> {
+        let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let (made, receiver) = std::sync::mpsc::sync_channel(1);
         let serve = move || {
-            // Also over when the sender is gone.
-            let _ = runtime.block_on(stopped.changed());
+            let _context = runtime.enter();
+            match Reactor::new() {
+                Ok((reactor, remote)) => {
+                    // Whoever started us waits for this.
+                    let _ = made.send(Ok(remote));
+                    reactor.run();
+                }
+                Err(error) => drop(made.send(Err(error))),
+            }
         };
         let thread =
             std::thread::Builder::new().name(format!("sessions-{number}")).stack_size(STACK_BYTES).spawn(serve)?;
-        Ok(Self { runtime: handle, thread: Some(thread), tasks: Arc::default() })
+        let reactor = receiver.recv().map_err(io::Error::other)??;
+        Ok(Self { reactor, thread: Some(thread), tasks: Arc::default() })
     }
 }
 
@@ -116,12 +119,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for EndsWithUs {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
