@@ -9,9 +9,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::decide::{
-    Decided, Decision, OwnSetting, judge_again, judge_declared, judge_effect, judge_script, judge_unknown,
-    judge_with_values,
+    Decision, OwnSetting, judge_again, judge_declared, judge_effect, judge_script, judge_unknown, judge_with_values,
 };
+use super::decider::Decided;
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::passage::{Carrier, Passage, Step};
 use super::pending::{Pending, UnitRecord};

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::admission::Underway;
 use super::asking::Unseen;
-use super::decide::Decider;
+use super::decider::Decider;
 use super::ground::Ground;
 use super::guard::{Block, Guard};
 use super::login::LoggedIn;

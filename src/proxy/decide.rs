@@ -1,24 +1,8 @@
-//! From the text of a message to what becomes of it: analysis, names, policy, in that order, and remembered.
-//!
-//! There are three memories, each asked only where the one before does not know:
-//!
-//! 1. the decisions of this session by the exact bytes of a text, for texts without literals (what drivers prepare, `BEGIN`)
-//!    and those where a literal's value mattered;
-//! 2. the decisions of this session by [fingerprint](crate::sql::fingerprint): all but the literals;
-//! 3. the analyses of all sessions by fingerprint ([`Analyses`]): what the text says, not yet what it means here.
-//!
-//! Behind them the policy is asked, whose [`Verdicts`] on the same effects are remembered too.
-//!
-//! Decisions belong to one [`Epoch`]: with another policy, other facts about the database, another search path or role
-//! or lexer setting, everything is decided again. Those that rest on names of the session are not remembered at all. A
-//! statement that has to be held is always analysed itself: what the approver is shown is cut from its own text.
+//! What becomes of statements, and why: names, policy, in that order. Texts come by way of [`super::decider`], which remembers.
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use foldhash::fast::RandomState;
-
-use super::analyses::{self, Analyses, Origin};
+use super::analyses::Analyses;
 use super::names::{Namespace, Portal, Prepared};
 use super::sum::Sum;
 use super::verdicts::Verdicts;
@@ -27,20 +11,10 @@ use crate::blast::facts::CodeUse;
 use crate::blast::{ApprovedUse, Facts, NameContext, Resolved};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Verdict};
 use crate::sql::setting::OWN_PREFIX;
-use crate::sql::{
-    self, Action, Effect, Fingerprinter, LexerSettings, Limits, Object, ObjectKind, Script, SessionChange, Statement,
-};
+use crate::sql::{self, Action, Effect, LexerSettings, Object, ObjectKind, Script, SessionChange, Statement};
 
-/// How many decisions a session remembers in each of its memories.
-const MOST_REMEMBERED: usize = 256;
 /// How many approved functions a record names: a name takes up to 63 bytes, twice that in a qualified one, and a hash 64.
 const MOST_NAMED: usize = 12;
-/// Texts longer than this are not remembered by their bytes.
-const LONGEST_EXACT_BYTES: usize = 4 * 1024;
-/// Fingerprints longer than this are not remembered.
-const LONGEST_FINGERPRINT_BYTES: usize = 16 * 1024;
-/// Texts longer than this get no fingerprint.
-const LONGEST_FINGERPRINTED_BYTES: usize = 64 * 1024;
 
 /// What a decision rests on beside the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -162,6 +136,11 @@ pub(super) enum Sequel {
 }
 
 impl Decision {
+    /// The same, keeping the text that its statements are of.
+    pub(super) fn with_text(self, text: &[u8]) -> Self {
+        Self { text: Some(text.into()), ..self }
+    }
+
     /// Effects and verdict as they stand in the records of the statements that this decides.
     pub(super) fn judged(&self) -> &Judged {
         self.judged.get_or_init(|| {
@@ -265,108 +244,21 @@ pub(super) struct Surroundings<'a> {
     pub(super) verdicts: &'a Verdicts,
 }
 
-/// What was decided on a text.
-#[derive(Debug, Clone)]
-pub(super) struct Decided {
-    /// The decision.
-    pub(super) decision: Arc<Decision>,
-    /// The text, where it is kept anyway.
-    pub(super) text: Option<Arc<[u8]>>,
-}
-
-/// Decides, and remembers what it decided in this session.
-#[derive(Debug, Default)]
-pub(super) struct Decider {
-    exact: HashMap<Arc<[u8]>, Arc<Decision>, RandomState>,
-    by_fingerprint: HashMap<Box<[u8]>, Arc<Decision>, RandomState>,
-    fingerprinter: Fingerprinter,
-    epoch: Epoch,
-}
-
-impl Decider {
-    /// Decides on the text of one message.
-    pub(super) fn decide(&mut self, text: &[u8], around: &Surroundings<'_>) -> Decided {
-        if self.epoch != around.epoch {
-            self.exact.clear();
-            self.by_fingerprint.clear();
-            self.epoch = around.epoch;
-        }
-        if let Some((text, decision)) = self.exact.get_key_value(text) {
-            return Decided { decision: Arc::clone(decision), text: Some(Arc::clone(text)) };
-        }
-        let settings = match around.lexer {
-            Ok(settings) => settings,
-            Err(reason) => return Decided { decision: Arc::new(judge_unknown(reason, around)), text: None },
-        };
-        // A second parser is asked about each text: one that our lexer cuts like another may be another to it.
-        if cfg!(feature = "pg-query") || text.len() > LONGEST_FINGERPRINTED_BYTES {
-            return Decided { decision: Arc::new(judge_text(text, settings, around)), text: None };
-        }
-        let Some(fingerprint) = self.fingerprinter.read(text, settings, &Limits::INLINE) else {
-            return Decided { decision: Arc::new(judge_text(text, settings, around)), text: None };
-        };
-        if let Some(decision) = self.by_fingerprint.get(fingerprint.bytes) {
-            return Decided { decision: Arc::clone(decision), text: None };
-        }
-        let (statements, origin) = around.analyses.of(text, fingerprint.bytes, settings);
-        // What is prepared keeps its own text.
-        if statements.iter().any(prepares) {
-            let decision = match origin {
-                Origin::ThisText => Decision { text: Some(text.into()), ..judge(&statements, around) },
-                Origin::AnotherText => judge_text(text, settings, around),
-            };
-            return Decided { decision: Arc::new(decision), text: None };
-        }
-        let mut decision = judge(&statements, around);
-        if matches!(decision.verdict.outcome, Outcome::Hold { .. }) {
-            // Who is asked to approve sees this text's values.
-            if origin == Origin::AnotherText {
-                decision = judge_text(text, settings, around);
-            }
-            return Decided { decision: Arc::new(decision), text: None };
-        }
-        let decision = Arc::new(decision);
-        if decision.rests_on_names {
-            return Decided { decision, text: None };
-        }
-        let by_text_alone = statements.iter().all(analyses::is_by_fingerprint);
-        if by_text_alone && fingerprint.bytes.len() <= LONGEST_FINGERPRINT_BYTES {
-            remember(&mut self.by_fingerprint, fingerprint.bytes.into(), &decision);
-        }
-        let repeats = !by_text_alone || !fingerprint.has_literals;
-        let text = (repeats && text.len() <= LONGEST_EXACT_BYTES).then(|| Arc::<[u8]>::from(text));
-        if let Some(text) = &text {
-            remember(&mut self.exact, Arc::clone(text), &decision);
-        }
-        Decided { decision, text }
-    }
-}
-
 /// The code as records name it, no more of it than fits into one.
 fn named(code: &[CodeUse]) -> Vec<serde_json::Value> {
     let name = |code: &CodeUse| serde_json::json!({ "schema": code.schema, "name": code.name, "oid": code.oid, "hash": code.hash });
     code.iter().take(MOST_NAMED).map(name).collect()
 }
 
-fn remember<K: Eq + std::hash::Hash>(
-    memory: &mut HashMap<K, Arc<Decision>, RandomState>,
-    key: K,
-    decision: &Arc<Decision>,
-) {
-    if memory.len() >= MOST_REMEMBERED {
-        memory.clear();
-    }
-    memory.insert(key, Arc::clone(decision));
-}
-
-fn judge_text(text: &[u8], settings: &LexerSettings, around: &Surroundings<'_>) -> Decision {
+/// Decides on a text, remembering nothing.
+pub(super) fn judge_text(text: &[u8], settings: &LexerSettings, around: &Surroundings<'_>) -> Decision {
     let statements = sql::analyze(text, settings).statements;
     let kept = statements.iter().any(prepares).then(|| text.into());
     Decision { text: kept, ..judge(&statements, around) }
 }
 
 /// Whether a statement prepares another, whose text is asked for when that is executed.
-fn prepares(statement: &Statement) -> bool {
+pub(super) fn prepares(statement: &Statement) -> bool {
     statement.session.iter().any(|change| matches!(change, SessionChange::Prepare { .. }))
 }
 

@@ -30,6 +30,7 @@ pub mod cancel;
 mod client_side;
 mod connection;
 mod decide;
+mod decider;
 pub mod entry;
 mod examinable;
 mod frames;

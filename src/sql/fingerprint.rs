@@ -9,6 +9,7 @@
 //! they differ in literals, or in how many of them a long list has.
 
 mod plain;
+mod template;
 
 use super::fold::Folder;
 use super::lexer::{Lexed, lex_into};
@@ -16,6 +17,8 @@ use super::limits::Limits;
 use super::settings::{Encoding, LexerSettings};
 use super::split::StatementTokens;
 use super::token::TokenKind;
+
+pub use template::Template;
 
 /// Where elements of a list or rows were left out.
 const ELIDED: u8 = 0xff;
@@ -56,8 +59,7 @@ impl Fingerprinter {
     /// The short way, where there is one.
     fn read_plain(&mut self, text: &[u8], settings: &LexerSettings, limits: &Limits) -> Option<bool> {
         self.begin(settings);
-        let may_be = settings.encoding == Encoding::Utf8 && text.len() <= PLAIN_BYTES_MAX.min(limits.bytes);
-        may_be.then(|| plain::write(&mut self.bytes, text))?
+        is_short_and_utf8(text, settings, limits).then(|| plain::write(&mut self.bytes, text, |_| {}))?
     }
 
     fn read_tokens(&mut self, text: &[u8], settings: &LexerSettings, limits: &Limits) -> Option<bool> {
@@ -108,6 +110,11 @@ impl Fingerprinter {
         }
         has_literals
     }
+}
+
+/// Whether a text may be plain.
+fn is_short_and_utf8(text: &[u8], settings: &LexerSettings, limits: &Limits) -> bool {
+    settings.encoding == Encoding::Utf8 && text.len() <= PLAIN_BYTES_MAX.min(limits.bytes)
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ mod values;
 
 pub use analyze::{Script, analyze, analyze_within, statement_spans};
 pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
-pub use fingerprint::{Fingerprint, Fingerprinter};
+pub use fingerprint::{Fingerprint, Fingerprinter, Template};
 pub use limits::Limits;
 pub use settings::{Encoding, LexerSettings};
 pub use statement::{Argument, Assumption, FunctionUse, Name, SessionChange, Statement};

@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeError::Unterminated`] if there is no NUL.
     pub fn cstr(&mut self) -> Result<&'a [u8], DecodeError> {
-        let end = self.rest.iter().position(|byte| *byte == 0).ok_or(DecodeError::Unterminated)?;
+        let end = memchr::memchr(0, self.rest).ok_or(DecodeError::Unterminated)?;
         let taken = &self.rest[..end];
         self.rest = &self.rest[end + 1..];
         Ok(taken)

@@ -4,6 +4,8 @@
 //! Plain is a text of ASCII words, numbers, parameters, strings without anything to decode, and usual operators, without comments and
 //! without a list that is long enough to be folded. At anything else, and at all that the lexer would refuse, this gives up.
 
+use std::ops::Range;
+
 use super::super::fold::KEPT_MAX;
 use super::super::lexer::{NAME_BYTES_MAX, is_identifier_part, is_operator_byte, is_space};
 use super::super::token::TokenKind;
@@ -13,13 +15,19 @@ const COMMAS_MAX: usize = KEPT_MAX - 1;
 /// Parameters with more digits may be too large.
 const PARAMETER_DIGITS_MAX: usize = 9;
 
-/// Appends the fingerprint of a text, and says whether there are literals in it. `None`: the text is not plain, and what
-/// was appended means nothing.
-pub(super) fn write(out: &mut Vec<u8>, text: &[u8]) -> Option<bool> {
+/// Appends the fingerprint of a text, says where its literals are, and whether there are any. `None`: the text is not plain,
+/// and what was appended and said means nothing.
+pub(super) fn write(out: &mut Vec<u8>, text: &[u8], mut literal: impl FnMut(Range<usize>)) -> Option<bool> {
     let mut has_literals = false;
     let mut commas = 0;
     let mut rest = text;
     while let Some(byte) = rest.first().copied() {
+        let at = text.len() - rest.len();
+        let mut noted = |length: usize| {
+            has_literals = true;
+            literal(at..at + length);
+            length
+        };
         let length = match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => word(out, rest)?,
             _ if is_space(byte) => 1,
@@ -31,14 +39,12 @@ pub(super) fn write(out: &mut Vec<u8>, text: &[u8]) -> Option<bool> {
                 one(out, TokenKind::Comma)
             }
             b'0'..=b'9' => {
-                has_literals = true;
                 out.push(TokenKind::Number as u8);
-                number(rest)?
+                noted(number(rest)?)
             }
             b'\'' => {
-                has_literals = true;
                 out.push(TokenKind::String as u8);
-                string(rest)?
+                noted(string(rest)?)
             }
             b'(' => one(out, TokenKind::OpenParen),
             b')' => one(out, TokenKind::CloseParen),
@@ -74,15 +80,20 @@ fn word(out: &mut Vec<u8>, rest: &[u8]) -> Option<usize> {
         return None;
     }
     out.push(TokenKind::Word as u8);
-    out.extend(word.iter().map(u8::to_ascii_lowercase));
+    let at = out.len();
+    out.extend_from_slice(word);
+    out[at..].make_ascii_lowercase();
     out.push(0);
     Some(word.len())
 }
 
 /// `12` and `12.5`, with nothing behind them that might belong to them.
-fn number(rest: &[u8]) -> Option<usize> {
+pub(super) fn number(rest: &[u8]) -> Option<usize> {
     let digit = |byte: u8| byte.is_ascii_digit();
     let mut length = run(rest, digit);
+    if length == 0 {
+        return None;
+    }
     if rest.get(length) == Some(&b'.') {
         let decimals = run(rest.get(length + 1..)?, digit);
         if decimals == 0 {
@@ -95,8 +106,9 @@ fn number(rest: &[u8]) -> Option<usize> {
 }
 
 /// A string in which every byte stands for itself, with nothing behind it that might continue it.
-fn string(rest: &[u8]) -> Option<usize> {
-    let value = run(rest.get(1..)?, |byte| byte != b'\'' && byte != b'\\' && matches!(byte, 1..=0x7F));
+pub(super) fn string(rest: &[u8]) -> Option<usize> {
+    let inside = rest.strip_prefix(b"'")?;
+    let value = run(inside, |byte| byte != b'\'' && byte != b'\\' && matches!(byte, 1..=0x7F));
     let behind = rest.get(1 + value..)?.strip_prefix(b"'")?;
     let next = behind.get(run(behind, is_space)..)?.first();
     (next != Some(&b'\'')).then_some(value + 2)
@@ -142,11 +154,11 @@ mod tests {
             "select a[1]::text || 'b' from t where not x != y",
         ];
         for text in plain {
-            assert!(write(&mut Vec::new(), text.as_bytes()).is_some(), "{text}");
+            assert!(write(&mut Vec::new(), text.as_bytes(), |_| {}).is_some(), "{text}");
         }
-        assert_eq!(write(&mut Vec::new(), b"select a"), Some(false));
-        assert_eq!(write(&mut Vec::new(), b"select 1"), Some(true));
-        assert_eq!(write(&mut Vec::new(), b"select ''"), Some(true));
+        assert_eq!(write(&mut Vec::new(), b"select a", |_| {}), Some(false));
+        assert_eq!(write(&mut Vec::new(), b"select 1", |_| {}), Some(true));
+        assert_eq!(write(&mut Vec::new(), b"select ''", |_| {}), Some(true));
     }
 
     #[test]
@@ -187,8 +199,8 @@ mod tests {
             "select {",
         ];
         for text in not {
-            assert_eq!(write(&mut Vec::new(), text.as_bytes()), None, "{text:?}");
+            assert_eq!(write(&mut Vec::new(), text.as_bytes(), |_| {}), None, "{text:?}");
         }
-        assert_eq!(write(&mut Vec::new(), format!("select {}", "a".repeat(64)).as_bytes()), None);
+        assert_eq!(write(&mut Vec::new(), format!("select {}", "a".repeat(64)).as_bytes(), |_| {}), None);
     }
 }
