@@ -1025,5 +1025,4 @@ fn canonical_type(written: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "resolve_tests.rs"]
 mod tests;
