@@ -5,6 +5,7 @@
 
 mod clients;
 mod door;
+pub(crate) mod facts;
 pub(crate) mod pieces;
 mod proxy;
 pub(crate) mod server_parser;
