@@ -13,6 +13,7 @@ mod bounds;
 mod dml;
 mod expression;
 mod extent;
+mod few;
 mod from;
 mod function;
 mod json;
