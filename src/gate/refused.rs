@@ -1,4 +1,4 @@
-//! Why a decision is not taken.
+//! Why a decision is not taken, or a statement not held.
 
 use super::hold::{Hold, HoldState};
 use super::{HoldId, Unrecorded};
@@ -61,6 +61,28 @@ pub enum Refused {
     Changed(HoldId),
     /// The audit log cannot record the decision.
     #[error("the audit log cannot record the decision, so it is not taken: {0}")]
+    Unrecorded(#[from] Unrecorded),
+}
+
+/// Why a statement cannot be held; it is refused instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateFull {
+    /// Too many statements wait.
+    #[error("{0} statements wait for approval already, which is the limit")]
+    Count(usize),
+    /// What waits is too large.
+    #[error("what waits for approval would be larger than {0} bytes")]
+    Bytes(usize),
+    /// Too many tickets of one identity wait.
+    #[error("{limit} tickets of {identity} wait for approval already, which is the limit")]
+    Tickets {
+        /// The identity's name.
+        identity: String,
+        /// How many may wait.
+        limit: usize,
+    },
+    /// The audit log cannot write it down.
+    #[error("the audit log cannot record it: {0}")]
     Unrecorded(#[from] Unrecorded),
 }
 

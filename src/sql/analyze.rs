@@ -162,5 +162,4 @@ pub(super) fn into_statement(span: std::ops::Range<usize>, command: String, mut 
 }
 
 #[cfg(test)]
-#[path = "analyze_tests.rs"]
 mod tests;

@@ -61,6 +61,7 @@ fn take_bounds(statements: &mut [Statement], with_values: &Script) -> bool {
     }
     let mut taken = false;
     for (statement, with) in statements.iter_mut().zip(&with_values.statements) {
+        let mut changed = false;
         let wholes = with.effects.iter().filter(|effect| effect.extent == Extent::Whole);
         for whole in wholes.filter(|effect| matches!(effect.action, Action::Update | Action::Delete)) {
             let same = |effect: &&mut Effect| {
@@ -68,14 +69,15 @@ fn take_bounds(statements: &mut [Statement], with_values: &Script) -> bool {
             };
             for effect in statement.effects.iter_mut().filter(same) {
                 effect.extent = Extent::Whole;
-                taken = true;
+                changed = true;
             }
         }
-        if taken {
+        if changed {
             let news = with.reasons.iter().filter(|reason| !statement.reasons.contains(reason));
             let news: Vec<_> = news.map(|reason| format!("{reason}, with its values")).collect();
             statement.reasons.extend(news);
         }
+        taken |= changed;
     }
     taken
 }
@@ -149,6 +151,20 @@ mod tests {
             assert!(bounds_rest_on_values(sql.as_bytes(), &LexerSettings::default(), &statements(sql)), "{sql}");
             assert!(is_whole_with(sql, &[Some(all)]), "{sql} with {all}");
             assert!(!is_whole_with(sql, &[Some(some)]), "{sql} with {some}");
+        }
+    }
+
+    #[test]
+    fn only_a_statement_that_changes_more_than_before_gets_reasons() {
+        let (delete, role) = ("delete from t where a > $1", "select set_config('role', $2, false)");
+        for sql in [format!("{delete}; {role}"), format!("{role}; {delete}")] {
+            let mut with = statements(&sql);
+            let values = ["0", "x"].map(|value| Value::Text(value.to_owned()));
+            assert!(bound_with(&mut with, sql.as_bytes(), &LexerSettings::default(), &values));
+            for (before, with) in statements(&sql).iter().zip(&with) {
+                let news = usize::from(with.command == "DELETE");
+                assert_eq!(with.reasons.len(), before.reasons.len() + news, "{sql}: {:?}", with.reasons);
+            }
         }
     }
 

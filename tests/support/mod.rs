@@ -5,7 +5,9 @@
 
 mod clients;
 mod door;
+pub(crate) mod facts;
 pub(crate) mod pieces;
+pub(crate) mod place;
 mod proxy;
 pub(crate) mod server_parser;
 pub(crate) mod server_scanner;

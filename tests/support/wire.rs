@@ -192,7 +192,12 @@ pub(crate) fn query(sql: &str) -> Vec<u8> {
 
 /// Parse, into the unnamed statement.
 pub(crate) fn parse(sql: &str) -> Vec<u8> {
-    message(b'P', &[text(""), text(sql), vec![0, 0]].concat())
+    parse_as("", sql)
+}
+
+/// Parse, into a statement of this name.
+pub(crate) fn parse_as(name: &str, sql: &str) -> Vec<u8> {
+    message(b'P', &[text(name), text(sql), vec![0, 0]].concat())
 }
 
 /// Bind of the unnamed statement to the unnamed portal, all values in text.
@@ -206,6 +211,11 @@ pub(crate) fn bind(values: &[&str]) -> Vec<u8> {
     message(b'B', &[&body[..], &[0, 0]].concat())
 }
 
+/// Bind of the statement of this name to the unnamed portal, without values.
+pub(crate) fn bind_named(name: &str) -> Vec<u8> {
+    message(b'B', &[text(""), text(name), vec![0; 6]].concat())
+}
+
 /// Execute of the unnamed portal, without a limit.
 pub(crate) fn execute() -> Vec<u8> {
     message(b'E', &[0; 5])
@@ -217,7 +227,7 @@ pub(crate) fn sync() -> Vec<u8> {
 }
 
 /// A string with the zero byte that ends it.
-fn text(string: &str) -> Vec<u8> {
+pub(crate) fn text(string: &str) -> Vec<u8> {
     [string.as_bytes(), &[0]].concat()
 }
 

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::{Assembly, COLUMNS, Line, Malformed, Place, RELATION, TYPE, cast_target};
-use crate::blast::facts::{AssignmentCast, CodeUse, FIRST_USER_OID};
+use super::{Assembly, COLUMNS, Line, Malformed, Place, RELATION, TYPE};
+use crate::blast::facts::{AssignmentCast, CastTarget, CodeUse, FIRST_USER_OID};
 
 /// The functions of casts, by the type they lead to.
 type Targets = HashMap<u32, Vec<CodeUse>>;
@@ -104,5 +104,15 @@ impl Assembly {
             open.extend(within.filter(|to| seen.insert(**to)));
         }
         code
+    }
+}
+
+/// What a cast to that type serves beside assignments.
+const fn cast_target(oid: u32) -> CastTarget {
+    match oid {
+        FIRST_USER_OID.. => CastTarget::Assigned,
+        // bool, int8, int2, int4, float4, float8, numeric
+        16 | 20 | 21 | 23 | 700 | 701 | 1700 => CastTarget::Plain,
+        _ => CastTarget::Other,
     }
 }

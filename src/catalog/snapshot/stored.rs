@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{Assembly, FUNCTION, Line, Malformed, OPERATOR, Place, RELATION, TYPE};
-use crate::blast::facts::{CodeUse, ColumnNames, RelationKind};
+use crate::blast::facts::{CodeUse, RelationKind};
 use crate::blast::resolve::IMPLICIT_OPERATORS;
 use crate::catalog::folded::{Callee, calls};
 use crate::sql::{Action, LexerSettings, analyze};
@@ -30,8 +30,8 @@ impl Assembly {
         }
         self.partitions(bounds);
         for line in keys {
-            let columns = line.text(1)?.split(ColumnNames::SEPARATOR).map(str::to_owned).collect();
-            self.change(line.number(0)?, |relation| relation.partition_key = Some(columns));
+            let columns = line.names(1)?;
+            self.change(line.number(0)?, |relation| relation.partition_key = columns);
         }
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Duration, positive_duration};
+use super::Duration;
+use super::duration::positive_duration;
 use crate::cli::Failure;
 use crate::notify::{Content, Format, Part, PlainHttp, Webhook};
 

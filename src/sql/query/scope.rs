@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::extent::{MAX_SOURCES, Source};
+use super::few::add_few;
 use super::shape::Relation;
 
 /// Columns that every relation has, not so every query in FROM.
@@ -64,17 +65,7 @@ impl Grounds {
 
     /// These and those.
     pub(super) fn and(mut self, other: &Self) -> Self {
-        self.lost |= other.lost;
-        for query in &other.queries {
-            if self.queries.contains(query) {
-                continue;
-            }
-            if self.queries.len() == MOST_GROUNDS {
-                self.lost = true;
-                break;
-            }
-            self.queries.push(*query);
-        }
+        self.lost |= other.lost | add_few(&mut self.queries, &other.queries, MOST_GROUNDS);
         self
     }
 

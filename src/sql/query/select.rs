@@ -134,7 +134,7 @@ impl<'a> Parser<'a> {
     }
 
     fn query_operand(&mut self) -> Parsed<Operand<'a>> {
-        use super::expression::Parentheses;
+        use super::primary::Parentheses;
         if self.cursor.at_kind(TokenKind::OpenParen) {
             return match self.parentheses()? {
                 Parentheses::Query(shape) => Ok(Operand { shape, ..Operand::default() }),

@@ -2,6 +2,7 @@
 //! out? The answer is careful. Where the text does not show it, the condition counts as one that every row
 //! meets.
 
+use super::few::add_few;
 use super::scope::{Columns, Grounds};
 use crate::sql::keyword::Keyword;
 
@@ -71,17 +72,7 @@ impl<'a> Exposed<'a> {
 
     /// These and those.
     pub(in crate::sql) fn and(mut self, other: &Self) -> Self {
-        self.others |= other.others;
-        for relation in &other.relations {
-            if self.relations.contains(relation) {
-                continue;
-            }
-            if self.relations.len() == MAX_EXPOSED {
-                self.others = true;
-                break;
-            }
-            self.relations.push(*relation);
-        }
+        self.others |= other.others | add_few(&mut self.relations, &other.relations, MAX_EXPOSED);
         self
     }
 
