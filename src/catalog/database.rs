@@ -104,6 +104,14 @@ impl Database {
         valid.then(|| Arc::clone(&look.facts))
     }
 
+    /// Whether it is too early to look again in the background.
+    fn has_just_looked(&self) -> bool {
+        self.latest.load().as_ref().is_some_and(|look| {
+            let is_settled = look.generation == self.generation.load(Ordering::Acquire);
+            is_settled && look.began.elapsed() < self.side.limits.probe_every / 2
+        })
+    }
+
     pub(super) fn invalidate(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.wake.notify_one();
@@ -244,6 +252,11 @@ impl Database {
                 if woken.is_err() && self.stop_if_unwatched() {
                     break;
                 }
+                continue;
+            }
+            if self.has_just_looked() {
+                // The session that woke us has, itself.
+                let _woken = tokio::time::timeout(self.side.limits.probe_every / 2, self.wake.notified()).await;
                 continue;
             }
             let began = Instant::now();

@@ -393,6 +393,7 @@ fn shared_of(config: &Config, engine: Engine, catalog: Catalog, log: Log, functi
         log,
         sessions: proxy::Sessions::default(),
         analyses: proxy::Analyses::default(),
+        verdicts: Arc::default(),
         statistics: proxy::Statistics::default(),
         examinable: proxy::Examinable::default(),
     }

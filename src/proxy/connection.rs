@@ -25,7 +25,7 @@ use super::statistics::Activity;
 use super::temporary::TemporaryRelations;
 use super::time_limits::TimeLimits;
 use super::timing::Timing;
-use super::verdicts::Verdicts;
+use super::verdicts::OwnVerdicts;
 use super::{SessionView, Shared};
 use crate::audit::{Encoded, Record, RecordKind, Scribe};
 use crate::blast::{Facts, NameContext, SearchPath};
@@ -136,7 +136,7 @@ fn session_of(
         to_client,
         ground,
         decider: Decider::default(),
-        verdicts: Verdicts::default(),
+        verdicts: OwnVerdicts::new(&shared.verdicts),
         analysed: None,
         statements: Namespace::new(),
         portals: Namespace::new(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::analyses::Analyses;
 use super::names::{Namespace, Portal, Prepared};
 use super::sum::Sum;
-use super::verdicts::Verdicts;
+use super::verdicts::{Asker, OwnAsked, OwnVerdicts};
 use crate::audit::{Judged, Record, RecordKind};
 use crate::blast::facts::CodeUse;
 use crate::blast::{ApprovedUse, Facts, NameContext, Resolved};
@@ -231,8 +231,8 @@ pub(super) enum OwnSetting<'a> {
 /// What is needed to decide.
 pub(super) struct Surroundings<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) identity: &'a Identity,
-    pub(super) database: &'a str,
+    pub(super) identity: &'a Arc<Identity>,
+    pub(super) database: &'a Arc<str>,
     pub(super) facts: Option<&'a Facts>,
     pub(super) names: &'a NameContext,
     pub(super) lexer: &'a Result<LexerSettings, String>,
@@ -241,7 +241,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) portals: &'a Namespace<Portal>,
     pub(super) in_block: bool,
     pub(super) epoch: Epoch,
-    pub(super) verdicts: &'a Verdicts,
+    pub(super) verdicts: &'a OwnVerdicts,
 }
 
 /// The code as records name it, no more of it than fits into one.
@@ -349,7 +349,8 @@ fn finish(sum: Sum<'_>, carrier: Carrier, around: &Surroundings<'_>) -> Decision
     dedup_in_order(&mut reasons);
     let effects: Arc<[Effect]> = effects.into();
     let Surroundings { engine, identity, database, in_block, .. } = *around;
-    let verdict = around.verdicts.on(engine, identity, database, &effects, in_block, carrier);
+    let asked = OwnAsked { effects: Arc::clone(&effects), in_transaction: in_block, carrier };
+    let verdict = around.verdicts.on(engine, Asker { identity, database }, asked);
     let nature = Nature {
         data: data_nature(&effects, approved),
         transaction: transaction_nature(&changes, &effects),

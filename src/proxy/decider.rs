@@ -8,7 +8,7 @@
 //! 3. the decisions of this session by [fingerprint](crate::sql::fingerprint): all but the literals;
 //! 4. the analyses of all sessions by fingerprint ([`Analyses`]): what the text says, not yet what it means here.
 //!
-//! Behind them the policy is asked, whose [`Verdicts`] on the same effects are remembered too.
+//! Behind them the policy is asked, whose [verdicts](super::verdicts) on the same effects are remembered too.
 //!
 //! Decisions belong to one [`Epoch`]: with another policy, other facts about the database, another search path or role
 //! or lexer setting, everything is decided again. Those that rest on names of the session are not remembered at all. A

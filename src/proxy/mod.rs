@@ -92,6 +92,7 @@ pub use rules::PolicyRules;
 pub use statistics::{Beside, LastStatement, Statistics};
 pub use stream::{Peer, Stream};
 pub use upstream::Upstream;
+pub use verdicts::Verdicts;
 pub use workers::Workers;
 
 /// What all sessions of a proxy share.
@@ -113,6 +114,8 @@ pub struct Shared {
     pub sessions: Sessions,
     /// What texts say.
     pub analyses: Analyses,
+    /// What the policy said.
+    pub verdicts: Arc<Verdicts>,
     /// What the sessions count.
     pub statistics: Statistics,
     /// What waits, for those who want to look at the rows.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::Shared;
 use super::parameters::{Requester, StartupRules, StartupVerdict, StartupWish};
 use super::settings::OwnSettings;
-use crate::policy::{Carrier, Outcome, Request};
+use super::verdicts::{Asker, OwnAsked};
+use crate::policy::{Carrier, Outcome};
 use crate::sql::setting::{self, OWN_PREFIX};
 use crate::sql::{Action, Effect, Object, ObjectKind};
 
@@ -22,16 +23,11 @@ impl PolicyRules {
         Self { shared }
     }
 
-    fn ask(&self, requester: Requester<'_>, effect: &Effect, what: &str) -> StartupVerdict {
-        let identity = (self.shared.options.identity_of)(requester.user);
-        let request = Request {
-            database: requester.database,
-            effects: std::slice::from_ref(effect),
-            rows: None,
-            in_transaction: false,
-            carrier: Carrier::Statement,
-        };
-        let verdict = self.shared.engine.load().decide(&identity, &request);
+    fn ask(&self, requester: Requester<'_>, effect: Effect, what: &str) -> StartupVerdict {
+        let identity = Arc::new((self.shared.options.identity_of)(requester.user));
+        let asker = Asker { identity: &identity, database: &requester.database.into() };
+        let asked = OwnAsked { effects: [effect].into(), in_transaction: false, carrier: Carrier::Statement };
+        let verdict = self.shared.verdicts.on(&self.shared.engine.load(), asker, asked);
         if verdict.outcome == Outcome::Pass {
             return StartupVerdict::Forward;
         }
@@ -67,15 +63,15 @@ impl StartupRules for PolicyRules {
             StartupWish::Setting { name, value } => {
                 let mut effect = Effect::new(Action::Set, Object::new(ObjectKind::Setting, name));
                 effect.harmless = setting::is_harmless(name, Some(value));
-                self.ask(requester, &effect, &format!("the setting {name}"))
+                self.ask(requester, effect, &format!("the setting {name}"))
             }
             StartupWish::Replication { .. } => {
                 let effect = Effect::new(Action::Replicate, Object::new(ObjectKind::Database, requester.database));
-                self.ask(requester, &effect, "a replication connection")
+                self.ask(requester, effect, "a replication connection")
             }
             StartupWish::Switches { text } => {
                 let effect = Effect::new(Action::Unknown, Object::new(ObjectKind::Setting, text)).possible();
-                self.ask(requester, &effect, "a server option other than -c NAME=VALUE")
+                self.ask(requester, effect, "a server option other than -c NAME=VALUE")
             }
         }
     }

@@ -44,7 +44,7 @@ use super::statistics::Activity;
 use super::temporary::TemporaryRelations;
 use super::time_limits::{TimeLimits, Waits};
 use super::timing::Timing;
-use super::verdicts::Verdicts;
+use super::verdicts::OwnVerdicts;
 use crate::audit::{Encoded, NotAppended, Record, RecordKind, Recorded, Scribe};
 use crate::blast::NameContext;
 use crate::gate::End;
@@ -231,7 +231,7 @@ pub(super) struct Session {
     /// What decisions rest on.
     pub(super) ground: Ground,
     pub(super) decider: Decider,
-    pub(super) verdicts: Verdicts,
+    pub(super) verdicts: OwnVerdicts,
     /// What was found out of the text at the head, where it is long.
     pub(super) analysed: Option<Analysed>,
     pub(super) statements: Namespace<Arc<Prepared>>,
