@@ -89,11 +89,12 @@ impl Session {
 
     /// A message goes to the server: its clocks run.
     fn note_sent(&mut self, tag: u8) {
+        let now = self.timing.now();
         match FrontendTag::from_byte(tag) {
             Some(FrontendTag::Query | FrontendTag::FunctionCall | FrontendTag::Execute) => {
-                self.time_limits.sent(Sent::Whole);
+                self.time_limits.sent(Sent::Whole, now);
             }
-            Some(tag) if is_extended(tag) => self.time_limits.sent(Sent::Part),
+            Some(tag) if is_extended(tag) => self.time_limits.sent(Sent::Part, now),
             _ => {}
         }
     }

@@ -369,7 +369,7 @@ impl Session {
         }
         self.transaction = status;
         self.cancelled = Cancelled::Nothing;
-        self.time_limits.ready(status);
+        self.time_limits.ready(status, self.timing.now());
         if self.unseen == Unseen::Tried || (self.unseen == Unseen::UntilIdle && status == TransactionStatus::Idle) {
             self.unseen = Unseen::Due;
         }

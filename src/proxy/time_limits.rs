@@ -95,21 +95,21 @@ impl TimeLimits {
         self.values.iter_mut().for_each(|value| value.ended(end));
     }
 
-    /// A message that the server works on was sent.
-    pub(super) fn sent(&mut self, message: Sent) {
+    /// A message that the server works on was sent: at that time, or a moment later.
+    pub(super) fn sent(&mut self, message: Sent, now: Instant) {
         if self.transaction.is_none() {
-            self.transaction = Some(Instant::now());
+            self.transaction = Some(now);
         }
         match message {
-            Sent::Part if self.statement.is_none() => self.statement = Some(Instant::now()),
+            Sent::Part if self.statement.is_none() => self.statement = Some(now),
             Sent::Part => {}
             Sent::Whole => self.statement = None,
         }
     }
 
-    /// The server is ready for a query.
-    pub(super) fn ready(&mut self, status: TransactionStatus) {
-        self.ready = Instant::now();
+    /// The server is ready for a query, since that time or a moment before.
+    pub(super) fn ready(&mut self, status: TransactionStatus, now: Instant) {
+        self.ready = now;
         self.statement = None;
         if status == TransactionStatus::Idle {
             self.transaction = None;
@@ -262,10 +262,10 @@ mod tests {
             let waits = if limits.statement.is_some() { Waits::WithinBatch } else { Waits::Idle };
             limits.cap(Instant::now(), TransactionStatus::InTransaction, waits, "app", None).unwrap()
         };
-        limits.sent(Sent::Part);
+        limits.sent(Sent::Part, Instant::now());
         assert!((seconds(28)..=seconds(29)).contains(&cap(&limits)));
-        limits.sent(Sent::Whole);
-        limits.ready(TransactionStatus::InTransaction);
+        limits.sent(Sent::Whole, Instant::now());
+        limits.ready(TransactionStatus::InTransaction, Instant::now());
         assert!(cap(&limits) <= seconds(1));
         limits.set("idle_in_transaction_session_timeout", Some("0"), false);
         assert!((seconds(58)..=seconds(59)).contains(&cap(&limits)));
