@@ -91,6 +91,8 @@ struct Inbox {
     to_run: Vec<usize>,
     released: Vec<usize>,
     stopped: bool,
+    /// The thread has ended: nobody looks here any more.
+    closed: bool,
 }
 
 /// What only the reactor's own thread touches.
@@ -166,13 +168,19 @@ impl Reactor {
             }
         }
         // What they hold may look for the reactor.
-        self.tasks.clear();
+        for key in self.tasks.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+            self.end_task(key, None);
+        }
         LOCAL.set(None);
+        // Whoever waits for those that came too late learns that they have ended.
+        let late = std::mem::replace(&mut *lock(&self.local.shared.inbox), Inbox { closed: true, ..Inbox::default() });
+        drop(late);
     }
 
     /// Notes what has come for whom.
     fn note(&self, events: &Events) -> Inboxed {
         let mut inboxed = Inboxed::Nothing;
+        let mut elsewhere = Vec::new();
         let sockets = self.local.sockets.borrow();
         for event in events {
             if event.token() == WAKE {
@@ -181,11 +189,14 @@ impl Reactor {
             }
             // One that is gone is none of ours any more.
             let Some(socket) = sockets.get(event.token().0) else { continue };
-            socket.readiness.note(event);
+            socket.readiness.note(event, &mut elsewhere);
             if let Some(task) = self.tasks.get(socket.task) {
                 self.queue(task);
             }
         }
+        // Whoever they wake may register sockets or give some up.
+        drop(sockets);
+        elsewhere.into_iter().for_each(Waker::wake);
         inboxed
     }
 
@@ -199,7 +210,7 @@ impl Reactor {
         let shared = Arc::clone(&self.local.shared);
         // Before the inbox is looked at: what is put in behind our look wakes us again.
         shared.woken.store(false, Ordering::SeqCst);
-        let Inbox { arrived, to_run, released, stopped } = std::mem::take(&mut *lock(&shared.inbox));
+        let Inbox { arrived, to_run, released, stopped, .. } = std::mem::take(&mut *lock(&shared.inbox));
         for key in released {
             self.local.sockets.borrow_mut().try_remove(key);
         }
@@ -221,7 +232,7 @@ impl Reactor {
         // Before it runs: whoever wakes it from here on wakes it for another turn.
         task.state.queued.store(false, Ordering::SeqCst);
         if task.state.aborted.load(Ordering::SeqCst) {
-            self.tasks.remove(key);
+            self.end_task(key, None);
             return;
         }
         self.local.running.set(Some(key));
@@ -234,10 +245,15 @@ impl Reactor {
             Ok(Poll::Ready(())) => None,
             Err(panic) => Some(panic),
         };
+        self.end_task(key, panic);
+    }
+
+    fn end_task(&mut self, key: usize, panic: Option<Panic>) {
         let Task { future, ended, .. } = self.tasks.remove(key);
-        drop(future);
+        // A panic of what it still held is its own too.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
         // Whoever waited may be gone.
-        let _ = ended.send(panic);
+        let _ = ended.send(panic.or(dropped.err()));
     }
 }
 
@@ -265,7 +281,13 @@ impl Remote {
             shared: Arc::clone(&self.0),
         });
         let (end, ended) = oneshot::channel();
-        self.0.put(|inbox| inbox.arrived.push((Box::pin(future), Arc::clone(&state), end)));
+        // Dropped without the lock, if nobody takes it.
+        let mut arrives = Some((Box::pin(future) as Running, Arc::clone(&state), end));
+        self.0.put(|inbox| {
+            if !inbox.closed {
+                inbox.arrived.extend(arrives.take());
+            }
+        });
         Handle { state, ended }
     }
 

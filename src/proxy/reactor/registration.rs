@@ -161,8 +161,8 @@ impl Drop for Registration {
 }
 
 impl Readiness {
-    /// Notes what has come.
-    pub(super) fn note(&self, event: &Event) {
+    /// Notes what has come; adds whom to wake for it beside the socket's task.
+    pub(super) fn note(&self, event: &Event, elsewhere: &mut Vec<Waker>) {
         let mut bits = 0;
         if event.is_readable() {
             bits |= READABLE;
@@ -177,7 +177,7 @@ impl Readiness {
             bits |= WRITABLE;
         }
         if self.bits.fetch_or(bits, Ordering::AcqRel) & ELSEWHERE != 0 {
-            self.wake_elsewhere();
+            elsewhere.append(&mut lock(&self.elsewhere));
         }
     }
 
@@ -199,10 +199,5 @@ impl Readiness {
         }
         drop(elsewhere);
         self.bits.fetch_or(ELSEWHERE, Ordering::AcqRel);
-    }
-
-    fn wake_elsewhere(&self) {
-        let elsewhere = std::mem::take(&mut *lock(&self.elsewhere));
-        elsewhere.into_iter().for_each(Waker::wake);
     }
 }

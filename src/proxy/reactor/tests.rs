@@ -134,6 +134,8 @@ async fn a_task_ends_with_its_handle_and_with_the_reactor() {
         }
         told.await.unwrap();
     }
+    // One that comes too late has ended, too.
+    assert!(reactor.remote.spawn(std::future::pending()).ended().await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
