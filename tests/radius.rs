@@ -10,7 +10,7 @@ use pgsluice::sql::parameters::Value as Parameter;
 use pgsluice::sql::{Action, Effect, Object, ObjectKind, Statement};
 use tokio::runtime::Runtime;
 
-use crate::support::facts::{blank, call, fixture, on, runtime, side, side_as, usual};
+use crate::support::facts::{call, fixture, on, runtime, side, side_as, usual};
 
 /// The radius of a statement in `shop`, all names found along the usual path.
 fn radius(catalog: &Catalog, runtime: &Runtime, statement: Statement, text: &str, values: &[Parameter]) -> Radius {
@@ -156,7 +156,7 @@ fn what_a_drop_takes_along_is_listed() {
     assert!(!table.iter().any(|dependent| dependent.contains("orders_pkey")), "{table:?}");
     let object = |kind, schema: Option<&str>, name: &str| {
         let object = Object { kind, schema: schema.map(str::to_owned), name: name.to_owned() };
-        Statement { effects: vec![Effect::new(Action::Drop, object)], ..blank() }
+        Statement { effects: vec![Effect::new(Action::Drop, object)], ..Statement::default() }
     };
     let schema = dependents(object(ObjectKind::Schema, None, "evil"), "drop schema evil cascade");
     assert!(schema.contains("table evil.users") && schema.contains("type evil.dd"), "{schema:?}");

@@ -33,23 +33,7 @@ fn planned(name: &str, action: Action, rows: Rows) -> Planned {
 
 fn of(action: Action, extent: Extent, name: &str, facts: &Facts, estimates: &Estimates, text: &str) -> Radius {
     let effect = Effect { extent, ..Effect::new(action, Object::new(ObjectKind::Relation, name)) };
-    let statement = Statement {
-        span: 0..0,
-        command: String::new(),
-        effects: vec![effect],
-        functions: Vec::new(),
-        operators: Vec::new(),
-        types: Vec::new(),
-        session: Vec::new(),
-        reasons: Vec::new(),
-        depends_on_literals: false,
-        untyped_values: false,
-        strings: false,
-        named_values: None,
-        declared_types: Vec::new(),
-        assigned: None,
-        assumptions: Vec::new(),
-    };
+    let statement = Statement { effects: vec![effect], ..Statement::default() };
     let names = NameContext { search_path: SearchPath::Known(vec!["public".to_owned()]), ..NameContext::default() };
     let resolved = Resolved::default();
     measure(&Measured { statement: &statement, text, resolved: &resolved, names: &names, facts }, estimates)

@@ -48,8 +48,9 @@ pub enum Notation {
     Procedure,
 }
 
-/// One statement of a message or file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One statement of a message or file. The default is that of an empty text. What reads texts says every field: none that is added
+/// may mean nothing by oversight.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statement {
     /// Where its text stands in the whole: byte offsets, without the terminating semicolon.
     pub span: Range<usize>,

@@ -45,27 +45,6 @@ pub(crate) fn usual() -> NameContext {
     NameContext { search_path: SearchPath::Known(path), role: "ro".to_owned(), ..NameContext::default() }
 }
 
-/// A statement that does nothing.
-pub(crate) fn blank() -> Statement {
-    Statement {
-        span: 0..0,
-        command: String::new(),
-        effects: Vec::new(),
-        functions: Vec::new(),
-        operators: Vec::new(),
-        types: Vec::new(),
-        session: Vec::new(),
-        reasons: Vec::new(),
-        depends_on_literals: false,
-        untyped_values: false,
-        strings: false,
-        named_values: None,
-        declared_types: Vec::new(),
-        assigned: None,
-        assumptions: Vec::new(),
-    }
-}
-
 pub(crate) fn name(written: &str) -> Name {
     match written.split_once('.') {
         Some((schema, name)) => Name { schema: Some(schema.to_owned()), name: name.to_owned() },
@@ -77,27 +56,30 @@ pub(crate) fn name(written: &str) -> Name {
 pub(crate) fn on(action: Action, written: &str) -> Statement {
     let Name { schema, name } = name(written);
     let effect = Effect::new(action, Object { kind: ObjectKind::Relation, schema, name });
-    Statement { effects: vec![Effect { extent: Extent::Bounded, ..effect }], ..blank() }
+    Statement { effects: vec![Effect { extent: Extent::Bounded, ..effect }], ..Statement::default() }
 }
 
 /// A statement that calls a function.
 pub(crate) fn call(written: &str) -> Statement {
-    Statement { functions: vec![FunctionUse { name: name(written), notation: Notation::Call }], ..blank() }
+    Statement { functions: vec![FunctionUse { name: name(written), notation: Notation::Call }], ..Statement::default() }
 }
 
 /// The same in attribute notation.
 pub(crate) fn attribute(written: &str) -> Statement {
-    Statement { functions: vec![FunctionUse { name: name(written), notation: Notation::Attribute }], ..blank() }
+    Statement {
+        functions: vec![FunctionUse { name: name(written), notation: Notation::Attribute }],
+        ..Statement::default()
+    }
 }
 
 /// A statement that uses an operator.
 pub(crate) fn operator(symbol: &str) -> Statement {
-    Statement { operators: vec![Name { schema: None, name: symbol.to_owned() }], ..blank() }
+    Statement { operators: vec![Name { schema: None, name: symbol.to_owned() }], ..Statement::default() }
 }
 
 /// A statement that casts to a type.
 pub(crate) fn cast(written: &str) -> Statement {
-    Statement { types: vec![name(written)], ..blank() }
+    Statement { types: vec![name(written)], ..Statement::default() }
 }
 
 /// What the statement does beyond its own effects, as text.

@@ -66,23 +66,7 @@ fn name(written: &str) -> Name {
 }
 
 fn blank() -> Statement {
-    Statement {
-        span: 0..0,
-        command: "SELECT".to_owned(),
-        effects: Vec::new(),
-        functions: Vec::new(),
-        operators: Vec::new(),
-        types: Vec::new(),
-        session: Vec::new(),
-        reasons: Vec::new(),
-        depends_on_literals: false,
-        untyped_values: false,
-        strings: false,
-        named_values: None,
-        declared_types: Vec::new(),
-        assigned: None,
-        assumptions: Vec::new(),
-    }
+    Statement { command: "SELECT".to_owned(), ..Statement::default() }
 }
 
 fn on(action: Action, written: &str) -> Statement {

@@ -43,23 +43,7 @@ pub fn assess_message(
 
 /// Stands for what runs without standing in the text.
 fn by_name() -> Statement {
-    Statement {
-        span: 0..0,
-        command: String::new(),
-        effects: Vec::new(),
-        functions: Vec::new(),
-        operators: Vec::new(),
-        types: Vec::new(),
-        session: Vec::new(),
-        reasons: Vec::new(),
-        depends_on_literals: true,
-        untyped_values: false,
-        strings: false,
-        named_values: None,
-        declared_types: Vec::new(),
-        assigned: None,
-        assumptions: Vec::new(),
-    }
+    Statement { depends_on_literals: true, ..Statement::default() }
 }
 
 #[cfg(test)]
