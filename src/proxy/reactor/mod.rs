@@ -219,10 +219,9 @@ impl Reactor {
             let entry = self.tasks.vacant_entry();
             state.key.store(entry.key(), Ordering::SeqCst);
             let waker = Waker::from(Arc::clone(&state));
-            let task = entry.insert(Task { future, state, waker, ended });
-            // It has to run once to be woken ever.
-            task.state.queued.store(true, Ordering::Release);
-            self.local.to_run.borrow_mut().push(task.state.key.load(Ordering::Relaxed));
+            // It counts as queued from the start: it has to run once to be woken ever.
+            self.local.to_run.borrow_mut().push(entry.key());
+            entry.insert(Task { future, state, waker, ended });
         }
         if stopped { Continue::No } else { Continue::Yes }
     }
@@ -324,6 +323,12 @@ impl Shared {
         }
     }
 
+    /// Does something on the reactor's own thread; on any other nothing, and says so.
+    fn on_own_thread(self: &Arc<Self>, run: impl FnOnce(&Local)) -> bool {
+        let run_here = |local: &Local| self.is_here(local).then(|| run(local)).is_some();
+        with_local(run_here) == Some(true)
+    }
+
     fn is_here(self: &Arc<Self>, local: &Local) -> bool {
         Arc::ptr_eq(self, &local.shared)
     }
@@ -339,14 +344,7 @@ impl Wake for State {
             return;
         }
         let key = self.key.load(Ordering::SeqCst);
-        let here = with_local(|local| {
-            let here = self.shared.is_here(local);
-            if here {
-                local.to_run.borrow_mut().push(key);
-            }
-            here
-        });
-        if here != Some(true) {
+        if !self.shared.on_own_thread(|local| local.to_run.borrow_mut().push(key)) {
             self.shared.put(|inbox| inbox.to_run.push(key));
         }
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use mio::event::{Event, Source};
 use mio::{Interest, Token};
 
-use super::{Shared, Socket, lock, with_local};
+use super::{Local, Shared, Socket, lock, with_local};
 
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 1 << 1;
@@ -147,14 +147,8 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let here = with_local(|local| {
-            let here = self.shared.is_here(local);
-            if here {
-                local.sockets.borrow_mut().try_remove(self.key);
-            }
-            here
-        });
-        if here != Some(true) {
+        let removes = |local: &Local| drop(local.sockets.borrow_mut().try_remove(self.key));
+        if !self.shared.on_own_thread(removes) {
             self.shared.put(|inbox| inbox.released.push(self.key));
         }
     }
