@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::sql::ObjectKind;
+use crate::sql::{Action, ObjectKind};
 
 use super::resolve::SearchPath;
 
@@ -278,6 +278,20 @@ pub struct Events {
     pub delete: bool,
     /// TRUNCATE.
     pub truncate: bool,
+}
+
+impl Events {
+    /// Whether an action is one of them.
+    #[must_use]
+    pub const fn include(self, action: Action) -> bool {
+        match action {
+            Action::Insert => self.insert,
+            Action::Update => self.update,
+            Action::Delete => self.delete,
+            Action::Truncate => self.truncate,
+            _ => false,
+        }
+    }
 }
 
 /// A trigger.

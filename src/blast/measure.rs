@@ -3,11 +3,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::facts::{Events, Facts, ReferentialAction, Relation, RelationKind};
+use super::facts::{Facts, ReferentialAction, Relation, RelationKind};
 use super::names::{Found, Names};
 use super::radius::{Basis, Dependent, Radius, Rows, TouchedRelation, TouchedTrigger, TriggerEffects, Via};
 use super::resolve::{NameContext, Resolved};
-use crate::sql::{Action, Effect, Extent, ObjectKind, Statement};
+use crate::sql::{Action, Effect, Extent, Statement};
 
 /// Relations beyond these are counted in a warning and not listed.
 const MOST_RELATIONS: usize = 200;
@@ -88,7 +88,7 @@ pub(crate) fn touched(statement: &Statement, facts: &Facts, names: &NameContext)
     let names = Names::new(facts, names);
     let mut found = Vec::new();
     for effect in &statement.effects {
-        if effect.action != Action::Read && is_relation(effect.object.kind) {
+        if effect.action != Action::Read && effect.object.kind.is_relation() {
             found.extend(relations(&names, effect).into_iter().map(|relation| relation.oid));
         }
     }
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
         let names = Names::new(measured.facts, measured.names);
         let mut total: Option<Rows> = None;
         for effect in &measured.statement.effects {
-            if effect.action == Action::Read || !is_relation(effect.object.kind) {
+            if effect.action == Action::Read || !effect.object.kind.is_relation() {
                 continue;
             }
             let found = relations(&names, effect);
@@ -268,13 +268,13 @@ impl<'a> Walk<'a> {
     /// Whether something is done instead of the action.
     fn triggers_and_rules(&mut self, relation: &Relation, action: Action) -> bool {
         let mut replaced = false;
-        for trigger in relation.triggers.iter().filter(|trigger| fires(trigger.events, action)) {
+        for trigger in relation.triggers.iter().filter(|trigger| trigger.events.include(action)) {
             replaced |= trigger.instead_of;
             let effects = if trigger.code.reviewed { TriggerEffects::Known } else { TriggerEffects::Unknown };
             let function = trigger.code.to_string();
             self.radius.triggers.push(TouchedTrigger { name: trigger.name.clone(), function, effects });
         }
-        for rule in relation.rules.iter().filter(|rule| fires(rule.events, action)) {
+        for rule in relation.rules.iter().filter(|rule| rule.events.include(action)) {
             replaced |= rule.instead;
             self.warn(format!(
                 "rule {} on {}.{} rewrites the {action}: what it touches is not in these numbers",
@@ -393,35 +393,12 @@ fn relations<'a>(names: &Names<'a>, effect: &Effect) -> Vec<&'a Relation> {
     }
 }
 
-const fn is_relation(kind: ObjectKind) -> bool {
-    matches!(
-        kind,
-        ObjectKind::Relation
-            | ObjectKind::Table
-            | ObjectKind::View
-            | ObjectKind::MaterializedView
-            | ObjectKind::ForeignTable
-            | ObjectKind::Index
-            | ObjectKind::Sequence
-    )
-}
-
 const fn changes_rows(action: Action) -> bool {
     matches!(action, Action::Insert | Action::Update | Action::Delete | Action::Truncate)
 }
 
 const fn spreads(action: ReferentialAction) -> bool {
     matches!(action, ReferentialAction::Cascade | ReferentialAction::SetNull | ReferentialAction::SetDefault)
-}
-
-const fn fires(events: Events, action: Action) -> bool {
-    match action {
-        Action::Insert => events.insert,
-        Action::Update => events.update,
-        Action::Delete => events.delete,
-        Action::Truncate => events.truncate,
-        _ => false,
-    }
 }
 
 /// The sum is as good as the worse of the two; unknown if one is.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::blast::SearchPath;
-use crate::blast::facts::{CodeUse, ForeignKey, Rule, Trigger};
+use crate::blast::facts::{CodeUse, Events, ForeignKey, Rule, Trigger};
 use crate::sql::{Object, ObjectKind};
 
 fn table(oid: u32, name: &str, rows: Option<u64>) -> Relation {

@@ -159,6 +159,21 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// Whether it has rows or is made of those of another: what shares a namespace in `pg_class`.
+    #[must_use]
+    pub const fn is_relation(self) -> bool {
+        matches!(
+            self,
+            Self::Relation
+                | Self::Table
+                | Self::View
+                | Self::MaterializedView
+                | Self::ForeignTable
+                | Self::Index
+                | Self::Sequence
+        )
+    }
+
     /// The name used in JSON and in text: snake case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -13,17 +13,7 @@ impl<'a> Resolver<'a> {
                 self.run(code, Certainty::Possible, || "an event trigger runs".to_owned());
             }
         }
-        let relation = matches!(
-            effect.object.kind,
-            ObjectKind::Relation
-                | ObjectKind::Table
-                | ObjectKind::View
-                | ObjectKind::MaterializedView
-                | ObjectKind::ForeignTable
-                | ObjectKind::Index
-                | ObjectKind::Sequence
-        );
-        if !relation || effect.object.name.is_empty() {
+        if !effect.object.kind.is_relation() || effect.object.name.is_empty() {
             if effect.action == Action::Maintain {
                 self.maintain_everything();
             }

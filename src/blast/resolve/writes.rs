@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Reach, Resolver, Step, name_of};
-use crate::blast::facts::{Events, ReferentialAction, Relation, RelationKind};
+use crate::blast::facts::{ReferentialAction, Relation, RelationKind};
 use crate::sql::{Action, Certainty, Effect, Extent, Object, ObjectKind};
 
 impl<'a> Resolver<'a> {
@@ -85,13 +85,13 @@ impl<'a> Resolver<'a> {
     /// Whether a rule or a trigger does something instead.
     fn rules_and_triggers(&mut self, relation: &'a Relation, action: Action) -> bool {
         let mut replaced = false;
-        for rule in relation.rules.iter().filter(|rule| fires(rule.events, action)) {
+        for rule in relation.rules.iter().filter(|rule| rule.events.include(action)) {
             replaced |= rule.instead;
             let object = Object::in_schema(ObjectKind::Rule, &relation.schema, &rule.name);
             self.may_execute(object);
             self.reason(|| format!("rule {} on {} rewrites the {action}", rule.name, name_of(relation)));
         }
-        for trigger in relation.triggers.iter().filter(|trigger| fires(trigger.events, action)) {
+        for trigger in relation.triggers.iter().filter(|trigger| trigger.events.include(action)) {
             replaced |= trigger.instead_of;
             if self.reach == Reach::Planning {
                 continue;
@@ -131,15 +131,5 @@ impl<'a> Resolver<'a> {
             }
             self.also(from, reached, extent, Certainty::Possible);
         }
-    }
-}
-
-const fn fires(events: Events, action: Action) -> bool {
-    match action {
-        Action::Insert => events.insert,
-        Action::Update => events.update,
-        Action::Delete => events.delete,
-        Action::Truncate => events.truncate,
-        _ => false,
     }
 }
