@@ -137,6 +137,10 @@ fn what_commits_is_in_the_log_before_the_server_has_it() {
     // In one message.
     wire.query(&format!("begin; {}; commit", insert("together")));
     assert!(spy.logged_before("'together'").iter().any(|text| text.contains("'together'")));
+    // In one message with what commits it, in a transaction that was open before.
+    wire.query("begin");
+    wire.query(&format!("{}; commit", insert("at its end")));
+    assert!(spy.logged_before("'at its end'").iter().any(|text| text.contains("'at its end'")));
 }
 
 #[test]

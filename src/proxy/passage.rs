@@ -178,14 +178,14 @@ impl Session {
     }
 
     /// Whether the record has to be on disk before the statement leaves: it changes something outside a
-    /// transaction, reaches outside of one, or may commit one that has changes.
+    /// transaction, reaches outside of one, or may commit one that has changes, be they its own.
     fn must_be_durable_first(&self, decision: &Decision) -> bool {
         let in_block = self.transaction != TransactionStatus::Idle
             && self.batch != Batch::Queried
             && !self.unanswered.any_unit(|unit| unit.decision.nature.transaction == TransactionNature::Ends);
         match decision.nature.data {
             DataNature::RunsCode | DataNature::RunsApprovedCode => true,
-            DataNature::Changes => !in_block,
+            DataNature::Changes => !in_block || decision.nature.transaction == TransactionNature::Ends,
             DataNature::Reads => decision.nature.transaction == TransactionNature::Ends && self.changes_unsettled,
         }
     }
