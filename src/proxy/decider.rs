@@ -27,7 +27,7 @@ use crate::sql::{Fingerprinter, LexerSettings, Limits, Template};
 /// How many decisions a session remembers in each of its memories.
 const MOST_REMEMBERED: usize = 256;
 /// How many templates a session keeps: each is compared with every text, until one fits.
-const MOST_TEMPLATES: usize = 8;
+const MOST_TEMPLATES: usize = 16;
 /// Longer texts are no templates.
 const LONGEST_TEMPLATE_BYTES: usize = 1024;
 /// Texts longer than this are not remembered by their bytes.
