@@ -5,9 +5,8 @@
 //! not see may have made it), so an unknown name is never taken for harmless.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 
 use super::decide::Decision;
@@ -29,7 +28,7 @@ pub(super) struct Prepared {
     /// The parameter types as the server described them.
     pub(super) described_types: OnceLock<Box<[u32]>>,
     /// What is known of it, by what held when that was last asked.
-    decision: ArcSwap<Decision>,
+    decision: Mutex<Arc<Decision>>,
     /// What its text was read with: the server keeps what it read, whatever the settings are by now.
     pub(super) settings: Option<LexerSettings>,
     /// In which segment between two Syncs it was sent.
@@ -52,7 +51,7 @@ impl Prepared {
             text,
             parameter_types: parameter_types.into(),
             described_types: OnceLock::new(),
-            decision: ArcSwap::from(decision),
+            decision: Mutex::new(decision),
             settings,
             segment,
             uncertainty,
@@ -67,12 +66,17 @@ impl Prepared {
 
     /// What is known of it.
     pub(super) fn decision(&self) -> Arc<Decision> {
-        self.decision.load_full()
+        Arc::clone(&self.decided())
     }
 
     /// It was decided on again.
     pub(super) fn renew(&self, decision: &Arc<Decision>) {
-        self.decision.store(Arc::clone(decision));
+        *self.decided() = Arc::clone(decision);
+    }
+
+    fn decided(&self) -> MutexGuard<'_, Arc<Decision>> {
+        // Held to take or to put: nothing that panics.
+        self.decision.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What its text is read with, where the bounds of what it changes rest on the values of its parameters.

@@ -178,6 +178,8 @@ fn poll(
         if let Some(ended) = is_over(session) {
             return Poll::Ready(ended);
         }
+        // Another round would find nothing: both sides are silent, and all they have said has left.
+        moved &= ask || !server_side.is_silent(server) || !client_side.is_silent(client) || !is_idle(session);
         if !moved {
             session.to_client.release();
             session.to_server.release();
@@ -187,6 +189,11 @@ fn poll(
     // There is more to do; others first.
     context.waker().wake_by_ref();
     Poll::Pending
+}
+
+/// Whether nothing that was read is still to be dealt with or to be written.
+fn is_idle(session: &Session) -> bool {
+    !session.has_more() && session.to_client.is_flushed() && session.to_server.is_flushed()
 }
 
 /// The session is over when it is decided to be and what it has to say has been said.

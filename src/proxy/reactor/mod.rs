@@ -17,7 +17,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -35,6 +35,8 @@ const EVENTS: usize = 1024;
 const WAKE: Token = Token(usize::MAX);
 /// The key of a task that has not arrived.
 const NOT_ARRIVED: usize = usize::MAX;
+/// The number that no task has.
+const NOBODY: u64 = 0;
 
 /// What a task panicked with.
 pub(super) type Panic = Box<dyn Any + Send>;
@@ -69,6 +71,8 @@ struct Task {
 /// What a task's wakers hold.
 #[derive(Debug)]
 struct State {
+    /// Which task it is, of those of all reactors.
+    number: u64,
     key: AtomicUsize,
     /// Whether it is to be run already.
     queued: AtomicBool,
@@ -113,6 +117,8 @@ struct Socket {
 
 thread_local! {
     static LOCAL: RefCell<Option<Rc<Local>>> = const { RefCell::new(None) };
+    /// The number of the task that runs on this thread.
+    static RUNNING: Cell<u64> = const { Cell::new(NOBODY) };
 }
 
 /// Runs something with this thread's reactor, if it has one.
@@ -235,10 +241,12 @@ impl Reactor {
             return;
         }
         self.local.running.set(Some(key));
+        RUNNING.set(task.state.number);
         let mut context = Context::from_waker(&task.waker);
         // A task that panicked is dropped and never polled again.
         let polled = catch_unwind(AssertUnwindSafe(|| task.future.as_mut().poll(&mut context)));
         self.local.running.set(None);
+        RUNNING.set(NOBODY);
         let panic = match polled {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(())) => None,
@@ -273,7 +281,9 @@ enum Continue {
 impl Remote {
     /// Gives the reactor a task.
     pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Handle {
+        static LAST: AtomicU64 = AtomicU64::new(NOBODY);
         let state = Arc::new(State {
+            number: LAST.fetch_add(1, Ordering::Relaxed) + 1,
             key: AtomicUsize::new(NOT_ARRIVED),
             queued: AtomicBool::new(true),
             aborted: AtomicBool::new(false),

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use mio::event::{Event, Source};
 use mio::{Interest, Token};
 
-use super::{Local, Shared, Socket, lock, with_local};
+use super::{Local, RUNNING, Shared, Socket, lock, with_local};
 
 const READABLE: u8 = 1;
 const WRITABLE: u8 = 1 << 1;
@@ -23,7 +23,8 @@ pub(in crate::proxy) struct Registration {
     readiness: Arc<Readiness>,
     shared: Arc<Shared>,
     key: usize,
-    task: usize,
+    /// The number of the task that registered it.
+    task: u64,
 }
 
 /// What may be done with a socket without waiting, as far as epoll has told and attempts have shown.
@@ -55,7 +56,7 @@ impl Registration {
             let key = entry.key();
             local.registry.register(source, Token(key), Interest::READABLE | Interest::WRITABLE)?;
             entry.insert(Socket { readiness: Arc::clone(&readiness), task });
-            Ok(Self { readiness, shared: Arc::clone(&local.shared), key, task })
+            Ok(Self { readiness, shared: Arc::clone(&local.shared), key, task: RUNNING.get() })
         })
         .unwrap_or_else(|| Err(io::ErrorKind::Unsupported.into()))
     }
@@ -141,7 +142,7 @@ impl Registration {
 
     /// Whether the task that the reactor runs for this socket is the one that runs now.
     fn is_for_its_task(&self) -> bool {
-        with_local(|local| local.running.get() == Some(self.task) && self.shared.is_here(local)) == Some(true)
+        RUNNING.get() == self.task
     }
 }
 
