@@ -62,11 +62,16 @@ struct Templates {
     kept: Vec<(Template, Arc<Decision>)>,
     /// Which one is replaced next.
     oldest: usize,
+    /// The one behind that which fitted last: what comes over and over comes in the same order.
+    next: usize,
 }
 
 impl Templates {
-    fn find(&self, text: &[u8], settings: &LexerSettings) -> Option<&Arc<Decision>> {
-        self.kept.iter().find(|(template, _)| template.fits(text, settings)).map(|(_, decision)| decision)
+    fn find(&mut self, text: &[u8], settings: &LexerSettings) -> Option<&Arc<Decision>> {
+        let next = self.next.min(self.kept.len());
+        let found = (next..self.kept.len()).chain(0..next).find(|at| self.kept[*at].0.fits(text, settings))?;
+        self.next = found + 1;
+        Some(&self.kept[found].1)
     }
 
     /// Keeps the decision on a text that no template fits; nothing where it can have none.
@@ -86,7 +91,7 @@ impl Templates {
 
     fn clear(&mut self) {
         self.kept.clear();
-        self.oldest = 0;
+        (self.oldest, self.next) = (0, 0);
     }
 }
 
