@@ -134,6 +134,8 @@ fn what_commits_is_in_the_log_before_the_server_has_it() {
     wire.raw(&[query(&insert("within")), query("commit /* it */")].concat());
     assert_eq!((wire.reply().status, wire.reply().status), (b'T', b'I'));
     is_before("within", "commit /* it */");
+    // And that is: what has no COMMIT in the log was not committed.
+    assert!(spy.logged_before("commit /* it */").contains(&"commit /* it */".to_owned()));
     // In one message.
     wire.query(&format!("begin; {}; commit", insert("together")));
     assert!(spy.logged_before("'together'").iter().any(|text| text.contains("'together'")));
