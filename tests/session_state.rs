@@ -265,3 +265,33 @@ fn what_is_prepared_means_what_was_read_whatever_the_settings_are_by_now() {
     assert_eq!(session.reply().errors[0].code, "42501");
     assert_eq!(place.postgres.sql("shop", "select count(*) from orders where id = 1").unwrap(), "1");
 }
+
+/// `EXPLAIN ANALYZE DECLARE` runs the query and leaves no cursor: the name goes on standing for what it stood for.
+#[test]
+fn what_explain_analyzes_is_no_cursor() {
+    let place = Place::open();
+    let mut session = place.session();
+    let bound = message(b'B', &[text("c"), text(""), vec![0; 6]].concat());
+    let whole = message(b'E', &[text("c"), vec![0; 4]].concat());
+    for explain in
+        ["explain analyze declare c cursor for select 1", "explain (analyze, verbose) declare c cursor for select 1"]
+    {
+        passes(&mut session, "begin");
+        session.raw(&[parse("delete from order_items returning id"), bound.clone(), sync()].concat());
+        let reply = session.reply();
+        assert!(reply.errors.is_empty(), "{reply:?}");
+        passes(&mut session, explain);
+        session.raw(&[whole.clone(), sync()].concat());
+        place.proxy.deny_next("still the delete");
+        assert_eq!(session.reply().errors[0].code, "42501");
+        passes(&mut session, "rollback");
+
+        passes(&mut session, "begin");
+        session.raw(&[parse("delete from order_items returning id"), bound.clone(), sync()].concat());
+        let reply = session.reply();
+        assert!(reply.errors.is_empty(), "{reply:?}");
+        place.waits(&mut session, &format!("{explain}; fetch all from c"));
+        passes(&mut session, "rollback");
+    }
+    assert_ne!(place.postgres.sql("shop", "select count(*) from order_items").unwrap(), "0");
+}

@@ -1,7 +1,7 @@
 //! Promise: a session's own temporary tables are its own to destroy, as long as they are there and hide nothing else.
 
 use crate::support::place::{Place, batch, passes};
-use crate::support::wire::query;
+use crate::support::wire::{bind, message, parse, query, sync, text};
 
 #[test]
 fn a_temporary_table_is_the_sessions_own() {
@@ -191,5 +191,45 @@ fn what_runs_code_waits_on_a_temporary_table_too() {
     place.waits(&mut session, "insert into pg_temp.t values (2)");
     // A temporary view is named as a table is, and runs what it is made of.
     place.waits(&mut session, "create temp view v as select public.wiped() as n");
+    assert_eq!(place.orders(), "500");
+}
+
+/// Whoever runs `set_config` by the name of a prepared statement or cursor sets it all the same.
+#[test]
+fn a_search_path_that_is_set_by_name_hides_nothing_any_more() {
+    const SETS: &str = "select set_config('search_path', 'public, pg_temp', false)";
+    let place = Place::open();
+    let fresh = || {
+        let mut session = place.session();
+        passes(&mut session, "create temp table orders (id int)");
+        session
+    };
+    for before in [
+        &[&format!("prepare p as {SETS}"), "execute p"][..],
+        &[&format!("prepare p as {SETS}; execute p")],
+        &[&format!("prepare p as {SETS}"), "execute p; set application_name = 'x'"],
+        &["begin", &format!("declare c cursor for {SETS}"), "set search_path = pg_temp, public", "fetch c"],
+        &["begin", &format!("declare c cursor for {SETS}; set search_path = pg_temp, public; fetch c")],
+        &["begin", &format!("declare c cursor for {SETS}"), "set search_path = pg_temp, public", "move 1 from c"],
+    ] {
+        let mut session = fresh();
+        for sql in before {
+            passes(&mut session, sql);
+        }
+        place.waits(&mut session, "delete from orders");
+    }
+    for sql in [
+        &format!("prepare p as {SETS}; execute p; delete from orders"),
+        &format!("begin; declare c cursor for {SETS}; set search_path = pg_temp, public; fetch c; delete from orders"),
+        &format!("prepare p as {SETS}; execute p; set search_path = pg_temp, public; execute p; delete from orders"),
+    ] {
+        place.waits(&mut fresh(), sql);
+    }
+    // The server stops behind the first row, where it was told to, and the statement has run.
+    let mut session = fresh();
+    let one_row = message(b'E', &[text(""), 1_u32.to_be_bytes().to_vec()].concat());
+    session.raw(&[parse(SETS), bind(&[]), one_row, sync()].concat());
+    assert!(session.reply().errors.is_empty());
+    place.waits(&mut session, "delete from orders");
     assert_eq!(place.orders(), "500");
 }

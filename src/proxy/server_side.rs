@@ -417,7 +417,8 @@ impl Session {
         match success {
             Success::Whole => self.apply(&decision, rolled_back),
             Success::Not => self.apply_nothing_certain(&decision),
-            Success::Partly => {}
+            // What it gave so far may have changed settings.
+            Success::Partly => self.apply(&decision, false),
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) struct Sum<'a> {
     pub(super) changes: Vec<SessionChange>,
     /// Statements prepared and cursors opened earlier in the same message.
     prepared_here: HashMap<&'a str, &'a Statement>,
-    cursors_here: HashSet<&'a str>,
+    cursors_here: HashMap<&'a str, &'a Statement>,
     /// The names as the statements so far have left them, if they have changed any.
     names: Option<NameContext>,
     /// How often they have.
@@ -126,7 +126,9 @@ impl<'a> Sum<'a> {
             SessionChange::DeclareCursor { name, body, .. } => {
                 self.rests_on_names = true;
                 self.resolve(body, around);
-                self.cursors_here.insert(name);
+                let resolved = self.parts.last().map(|part| part.resolved.clone()).unwrap_or_default();
+                self.settles(body, &resolved, around);
+                self.cursors_here.insert(name, body);
             }
             SessionChange::ExecutePrepared { name, .. } => {
                 self.rests_on_names = true;
@@ -134,10 +136,21 @@ impl<'a> Sum<'a> {
             }
             SessionChange::FetchCursor(name) => {
                 self.rests_on_names = true;
+                if let Some(body) = self.cursors_here.get(name.as_str()).copied() {
+                    // What it does counts since it was declared. What it leaves behind, it leaves now.
+                    let resolved = resolved(body, self.names(around), around);
+                    self.settles(body, &resolved, around);
+                    return;
+                }
                 let known = around.portals.find(name.as_bytes());
-                // What it does may count already.
-                let counts = self.cursors_here.contains(name.as_str()) || !self.fetched_here.insert(name);
-                if counts {
+                if let Some(portal) = known {
+                    self.changes.extend(portal.decision.changes.iter().cloned());
+                    for part in &portal.decision.parts {
+                        self.settles(&part.statement, &part.resolved, around);
+                    }
+                }
+                if !self.fetched_here.insert(name) {
+                    // What it does counts already.
                     return;
                 }
                 if let Some(portal) = known {
@@ -166,8 +179,11 @@ impl<'a> Sum<'a> {
             return;
         }
         let before = std::mem::take(&mut self.columns_run_code);
-        if let Some(body) = self.prepared_here.get(name) {
-            self.run(&resolved(body, self.names(around), around));
+        let names_changed = self.names_changed;
+        if let Some(body) = self.prepared_here.get(name).copied() {
+            let resolved = resolved(body, self.names(around), around);
+            self.run(&resolved);
+            self.settles(body, &resolved, around);
         } else if let Some(prepared) = around.statements.find(name.as_bytes()) {
             let decision = prepared.decision();
             self.runs_unguardable |= decision.nature.guardable == Guardable::No;
@@ -177,12 +193,15 @@ impl<'a> Sum<'a> {
             }
             // What its names and its code are by now, not when it was prepared.
             for part in &decision.parts {
-                self.run(&resolved(&part.statement, self.names(around), around));
+                let resolved = resolved(&part.statement, self.names(around), around);
+                self.run(&resolved);
+                self.settles(&part.statement, &resolved, around);
             }
         } else {
             self.unknown_name("prepared statement", name);
         }
-        let run = Run { names_changed: self.names_changed, times, columns_run_code: self.columns_run_code };
+        // Where it changes names itself, it does another thing the next time.
+        let run = Run { names_changed, times, columns_run_code: self.columns_run_code };
         self.run_here.insert(name, run);
         self.columns_run_code |= before;
     }
@@ -193,6 +212,16 @@ impl<'a> Sum<'a> {
         self.reasons.extend(body.reasons.iter().cloned());
         self.approves(body.approved, &body.approved_code);
         self.columns_run_code |= body.columns_run_code;
+    }
+
+    /// Follows what a statement that is run by name leaves behind: settings, as by `set_config`, names, or nobody knows what.
+    fn settles(&mut self, body: &Statement, resolved: &Resolved, around: &Surroundings<'a>) {
+        self.changes.extend(body.session.iter().cloned());
+        if within::concerns_names(body, resolved) {
+            let names = self.names.get_or_insert_with(|| around.names.clone());
+            within::follow(names, body, resolved);
+            self.names_changed += 1;
+        }
     }
 
     /// Adds approved code that may run.

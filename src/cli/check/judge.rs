@@ -451,8 +451,21 @@ impl Session {
                 let text = sql.get(own).unwrap_or_default().to_vec();
                 self.prepared.insert(name.clone(), Prepared { body: body.as_ref().clone(), text });
             } else {
+                self.run_by_name(change);
                 self.change(change);
             }
+        }
+    }
+
+    /// What is run by name leaves its settings behind, as by `set_config`.
+    fn run_by_name(&mut self, change: &SessionChange) {
+        let body = match change {
+            SessionChange::ExecutePrepared { name, .. } => self.prepared.get(name).map(|prepared| &prepared.body),
+            SessionChange::FetchCursor(name) => self.cursors.get(name),
+            _ => None,
+        };
+        for change in body.map(|body| body.session.clone()).unwrap_or_default() {
+            self.change(&change);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::sql::findings::Distinct;
 use crate::sql::keyword::Keyword;
 use crate::sql::query::Parser;
 use crate::sql::setting::parse_bool;
+use crate::sql::statement::SessionChange;
 use crate::sql::token::TokenKind;
 
 impl<'a> Parser<'a> {
@@ -27,6 +28,8 @@ impl<'a> Parser<'a> {
             Some(Keyword::Refresh) => drop(self.refresh()?),
             _ => drop(self.query_or_change_statement()?),
         }
+        // EXPLAIN ANALYZE runs a cursor's query, and makes no cursor of it.
+        self.found.session.retain(|change| !matches!(change, SessionChange::DeclareCursor { .. }));
         if !runs {
             self.only_plans();
         }
@@ -91,7 +94,6 @@ impl<'a> Parser<'a> {
         }
         self.found.reasons = Distinct::default();
         self.found.session.retain(|change| {
-            use crate::sql::statement::SessionChange;
             matches!(
                 change,
                 SessionChange::ExecutePrepared { .. } | SessionChange::Set { .. } | SessionChange::Anything
