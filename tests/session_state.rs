@@ -295,3 +295,98 @@ fn what_explain_analyzes_is_no_cursor() {
     }
     assert_ne!(place.postgres.sql("shop", "select count(*) from order_items").unwrap(), "0");
 }
+
+#[test]
+fn a_name_beyond_ascii_is_another_one_in_another_encoding() {
+    // Parse, Bind and Execute with names of bytes.
+    let parse_into = |name: &[u8], sql: &str| message(b'P', &[name, &[0], &text(sql)[..], &[0, 0]].concat());
+    let bind_to = |portal: &[u8], name: &[u8]| message(b'B', &[portal, &[0], name, &[0; 7]].concat());
+    let execute_portal = |portal: &[u8]| message(b'E', &[portal, &[0; 5]].concat());
+    let name = "ä".as_bytes();
+    let place = Place::open();
+    let before = place.orders();
+    let mut session = place.session();
+    let all = |session: &mut Wire, messages: &[Vec<u8>]| {
+        session.raw(&[messages.concat(), sync()].concat());
+        session.reply()
+    };
+    let waits = |session: &mut Wire, messages: &[Vec<u8>]| {
+        session.raw(&[messages.concat(), sync()].concat());
+        place.proxy.deny_next("no");
+        assert_eq!(session.reply().errors[0].code, "42501");
+    };
+    // In UTF-8 they are what they are.
+    all(&mut session, &[parse_into(name, "select 1")]);
+    let reply = all(&mut session, &[bind_to(name, name), execute_portal(name)]);
+    assert_eq!(reply.tags, ["SELECT 1"], "{reply:?}");
+    // The same bytes are the name of another statement in Latin 1, and what they stood for before is known no more.
+    passes(&mut session, "set client_encoding = 'latin1'");
+    assert!(all(&mut session, &[parse_into(name, "delete from orders")]).errors.is_empty());
+    passes(&mut session, "set client_encoding = 'utf8'");
+    waits(&mut session, &[bind_to(b"", name), execute()]);
+    passes(&mut session, "set client_encoding = 'latin1'");
+    waits(&mut session, &[bind_to(b"", name), execute()]);
+    // Portals too.
+    passes(&mut session, "begin");
+    all(&mut session, &[parse_as("d", "delete from orders"), bind_to(name, b"d")]);
+    passes(&mut session, "set client_encoding = 'utf8'");
+    all(&mut session, &[parse_as("s", "select 1"), bind_to(name, b"s")]);
+    passes(&mut session, "set client_encoding = 'latin1'");
+    waits(&mut session, &[execute_portal(name)]);
+    session.query("rollback");
+    assert_eq!(place.orders(), before);
+}
+
+#[test]
+fn within_a_batch_the_encoding_is_not_known_until_the_server_says_it() {
+    let setup = "create function sly() returns int language plpgsql as 'begin delete from public.order_items; return 1; end'; \
+                 create view \"Ã¤\" as select sly(); grant select on \"Ã¤\" to public";
+    let place = Place::open_with(setup, &[]);
+    let mut session = place.session();
+    let steps =
+        |texts: &[&str]| texts.iter().flat_map(|sql| [parse(sql), bind(&[]), execute()].concat()).collect::<Vec<_>>();
+    // What reads `ä` before is `Ã¤` behind it, and the server says so at the end only.
+    for changes in [
+        &["set client_encoding = 'latin1'"][..],
+        &["reset client_encoding", "select set_config('client_encoding', 'latin1', false)"],
+    ] {
+        session.raw(&[steps(changes), steps(&["select 'ä'", "select * from \"ä\""]), sync()].concat());
+        place.proxy.deny_next("no");
+        assert_eq!(session.reply().errors[0].code, "42501", "{changes:?}");
+    }
+    passes(&mut session, "begin");
+    passes(&mut session, "set client_encoding = 'latin1'");
+    session.raw(&[steps(&["rollback", "select * from \"ä\""]), sync()].concat());
+    place.proxy.deny_next("no");
+    assert_eq!(session.reply().errors[0].code, "42501");
+    // Once it has said so, names are read again.
+    let reply = session.query("select 1 as \"ä\"");
+    assert_eq!(reply.tags, ["SELECT 1"], "{reply:?}");
+}
+
+#[test]
+fn names_in_an_encoding_that_is_not_decoded_wait() {
+    let setup = "create function sly() returns int language plpgsql as 'begin delete from public.order_items; return 1; end'; \
+                 create view \"größe\" as select sly(); grant select on \"größe\" to public; \
+                 create schema \"wïpe\"; grant usage on schema \"wïpe\" to public";
+    let place = Place::open_with(setup, &[]);
+    let mut session = place.session();
+    let bytes = |sql: &str| -> Vec<u8> { sql.chars().map(|c| u8::try_from(u32::from(c)).expect("Latin 1")).collect() };
+    let send = |session: &mut Wire, sql: &str| session.raw(&message(b'Q', &[&bytes(sql)[..], &[0]].concat()));
+    passes(&mut session, "set client_encoding = 'win1252'");
+    for sql in [
+        "select * from \"größe\"",
+        "select * from größe",
+        "select o.\"wïpe\" from orders o",
+        "prepare \"ä\" as select 1",
+        "create temp table \"ä\" (a int)",
+    ] {
+        send(&mut session, sql);
+        place.proxy.deny_next("no");
+        assert_eq!(session.reply().errors[0].code, "42501", "{sql}");
+    }
+    // What is no name may be anything.
+    send(&mut session, "select 'größe' /* größe */ -- größe");
+    let reply = session.reply();
+    assert!(reply.errors.is_empty() && reply.tags == ["SELECT 1"], "{reply:?}");
+}

@@ -208,10 +208,15 @@ impl Session {
         self.learn_cursors(&asking);
     }
 
+    /// What the server sent, where that can be read.
+    fn received<'a>(&self, bytes: &'a [u8]) -> Option<&'a str> {
+        std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii() || self.receives_utf8())
+    }
+
     fn learn_settings(&mut self, asking: &Asking) {
         let within = self.transaction != TransactionStatus::Idle;
         for row in asking.of_kind(b"setting") {
-            let value = row.text.as_deref().and_then(|text| std::str::from_utf8(text).ok());
+            let value = row.text.as_deref().and_then(|text| self.received(text));
             if *row.name == *b"search_path" {
                 self.search_path.learned(value.map_or(SearchPath::Unknown, SearchPath::parse), within);
             } else if let Ok(name) = std::str::from_utf8(&row.name) {
@@ -229,8 +234,8 @@ impl Session {
         let mut count = 0;
         for row in asking.of_kind(b"relation") {
             count += 1;
-            // A name that is not UTF-8 is one that we cannot tell from others.
-            let Ok(name) = std::str::from_utf8(&row.name) else { continue };
+            // A name that we cannot read is one that we cannot tell from others.
+            let Some(name) = self.received(&row.name) else { continue };
             let plain = row.text.as_deref() == Some(b"true");
             seen.push((name.to_owned(), if plain { Seen::Plain } else { Seen::RunsCode }));
         }

@@ -17,8 +17,8 @@ use super::pending::Unanswered;
 use super::pipe::Pipe;
 use super::relay::{self, Ended, Signals};
 use super::session::{
-    Asked, Batch, Cancelled, CopyState, Failed, Followed, Meaning, Role, Session, SessionIdentity, Skipping, Stage,
-    lexer_settings, reported_name,
+    Asked, Batch, Cancelled, CopyState, EncodingTold, Failed, Followed, Meaning, Role, Session, SessionIdentity,
+    Skipping, Stage, lexer_settings, reported_name,
 };
 use super::settings::{FollowedSearchPath, OwnSettings};
 use super::statistics::Activity;
@@ -117,7 +117,7 @@ fn session_of(
     let role = if login.settings.iter().any(|setting| sets_role(&setting.name)) { Role::Unknown } else { Role::Login };
     let reported = login.parameters.iter().filter_map(|(name, value)| Some((reported_name(name)?, value.clone())));
     let scribe = Scribe::new(&who.id, &who.name, &who.database);
-    Session {
+    let mut session = Session {
         names: NameContext {
             search_path: search_path.current().clone(),
             role: login.user.clone(),
@@ -157,6 +157,7 @@ fn session_of(
         segment: 0,
         uncertainty: 0,
         lexer,
+        told: EncodingTold::Yes,
         conforming_strings,
         server_encoding,
         search_path,
@@ -180,7 +181,9 @@ fn session_of(
         server_ended: false,
         shared,
         who,
-    }
+    };
+    session.encoding_changed();
+    session
 }
 
 /// The server's time limits at login, as far as the startup packet says anything of them.

@@ -134,11 +134,14 @@ pub(super) enum PortalState {
 pub(super) struct Namespace<T> {
     unnamed: Option<T>,
     named: HashMap<Box<[u8]>, T, RandomState>,
+    /// Whether names beyond ASCII are kept: the server converts them, and elsewhere than in UTF-8 the same bytes are
+    /// not the same name at all times.
+    beyond_ascii: bool,
 }
 
 impl<T> Namespace<T> {
     pub(super) fn new() -> Self {
-        Self { unnamed: None, named: HashMap::default() }
+        Self { unnamed: None, named: HashMap::default(), beyond_ascii: false }
     }
 
     /// What a name stands for.
@@ -151,7 +154,14 @@ impl<T> Namespace<T> {
         if name.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(name) }
     }
 
-    /// Gives a name, and returns what it stood for.
+    /// From here on the bytes of a name are those that the server has, or are not. What names beyond ASCII stood for is
+    /// not known any more either way: they may have been given anew as other bytes.
+    pub(super) fn keeps_beyond_ascii(&mut self, keeps: bool) {
+        self.beyond_ascii = keeps;
+        self.named.retain(|name, _| name.is_ascii());
+    }
+
+    /// Gives a name, and returns what it stood for. One that cannot be told from others is not kept: it is unknown.
     pub(super) fn insert(&mut self, name: &[u8], value: T) -> Option<T> {
         if name.is_empty() {
             return self.unnamed.replace(value);
@@ -159,7 +169,7 @@ impl<T> Namespace<T> {
         if let Some(present) = self.named.get_mut(name) {
             return Some(std::mem::replace(present, value));
         }
-        if self.named.len() < MOST_NAMES {
+        if self.named.len() < MOST_NAMES && (self.beyond_ascii || name.is_ascii()) {
             self.named.insert(name.into(), value);
         }
         None

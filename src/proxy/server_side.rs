@@ -13,13 +13,13 @@ use super::ours::{Ready, Reply};
 use super::pending::{self, Completed, CopyIn, Pending, Unit, UnitRecord};
 use super::pipe::{LOADED_BYTES, Pipe};
 use super::session::{
-    Cancelled, CopyState, Failed, Meaning, Role, Session, Skipping, Stage, lexer_settings, reported_name,
+    Cancelled, CopyState, EncodingTold, Failed, Meaning, Role, Session, Skipping, Stage, lexer_settings, reported_name,
 };
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
 use crate::audit::{RecordKind, Recorded};
 use crate::blast::{ApprovedUse, SearchPath};
-use crate::sql::{Action, DiscardTarget, Effect, SessionChange};
+use crate::sql::{Action, DiscardTarget, Effect, Encoding, LexerSettings, SessionChange};
 use crate::wire::backend::{CommandComplete, ParameterDescription, ParameterStatus, TransactionStatus};
 use crate::wire::{BackendTag, DecodeError, Header, ReportFields, encode};
 
@@ -117,7 +117,9 @@ impl Session {
             BackendTag::CommandComplete => self.command_complete(body).map_err(malformed)?,
             BackendTag::ReadyForQuery => {
                 let status = TransactionStatus::decode(body).map_err(malformed)?;
-                return self.ready_for_query(status);
+                let step = self.ready_for_query(status);
+                self.encoding_is_told();
+                return step;
             }
             BackendTag::ErrorResponse => return Ok(self.error(body)),
             BackendTag::EmptyQueryResponse => return self.empty_query(),
@@ -397,15 +399,65 @@ impl Session {
             }
             b"client_encoding" => {
                 self.lexer = lexer_settings(&value, self.conforming_strings, self.server_encoding);
+                self.encoding_changed();
+                if self.told == EncodingTold::Yes {
+                    self.told = EncodingTold::WithinTransaction;
+                }
+                // The path may have been reported in the encoding before this one.
+                if !self.search_path.current().is_ascii() {
+                    self.search_path.reported(SearchPath::Unknown);
+                    self.names_changed();
+                }
             }
             b"search_path" => {
-                self.search_path.reported(SearchPath::parse(&value));
+                let is_read = value.is_ascii() || self.receives_utf8();
+                self.search_path.reported(if is_read { SearchPath::parse(&value) } else { SearchPath::Unknown });
                 self.names_changed();
                 return;
             }
             _ => return,
         }
         self.session_epoch += 1;
+    }
+
+    /// The encoding is another one, or may be: the same bytes may be other names.
+    pub(super) fn encoding_changed(&mut self) {
+        let keeps = self.lexer.as_ref().is_ok_and(LexerSettings::sends_names_as_they_are);
+        self.statements.keeps_beyond_ascii(keeps);
+        self.portals.keeps_beyond_ascii(keeps);
+    }
+
+    /// Something may have changed the encoding. In the middle of a batch the server does not say so, but reads what
+    /// follows in it: until it says what holds, no name beyond ASCII can be read.
+    fn encoding_uncertain(&mut self) {
+        if self.told == EncodingTold::No {
+            return;
+        }
+        self.told = EncodingTold::No;
+        if let Ok(lexer) = &mut self.lexer {
+            lexer.encoding = Encoding::Bytes;
+        }
+        self.encoding_changed();
+        self.session_epoch += 1;
+    }
+
+    /// ReadyForQuery: what the server has said of the encoding by now holds.
+    fn encoding_is_told(&mut self) {
+        if self.told == EncodingTold::No {
+            let value = self.reported.get("client_encoding").cloned().unwrap_or_default();
+            self.lexer = lexer_settings(&value, self.conforming_strings, self.server_encoding);
+            self.encoding_changed();
+            self.session_epoch += 1;
+        }
+        if self.told != EncodingTold::Yes {
+            let idle = self.transaction == TransactionStatus::Idle;
+            self.told = if idle { EncodingTold::Yes } else { EncodingTold::WithinTransaction };
+        }
+    }
+
+    /// Whether the server sends UTF-8, as far as it has said.
+    pub(super) fn receives_utf8(&self) -> bool {
+        self.lexer.as_ref().is_ok_and(|lexer| lexer.encoding == Encoding::Utf8)
     }
 
     /// A statement is done: what it changed in the session, and the record of how it ended.
@@ -559,6 +611,9 @@ impl Session {
 
     fn apply_change(&mut self, by: &Decision, change: &SessionChange, rolled_back: bool) {
         let command = by.command.as_str();
+        if may_change_encoding(change, self.told) {
+            self.encoding_uncertain();
+        }
         match change {
             SessionChange::Begin | SessionChange::Savepoint(_) | SessionChange::ReleaseSavepoint(_) => {}
             SessionChange::Commit | SessionChange::Rollback => {
@@ -674,6 +729,7 @@ impl Session {
 
     /// Something unseen happened: names and settings may be anything.
     fn forget_everything(&mut self) {
+        self.encoding_uncertain();
         self.doubt_statements();
         self.portals.clear();
         self.search_path.forget();
@@ -748,6 +804,20 @@ enum Success {
     Whole,
     Partly,
     Not,
+}
+
+/// Whether with this change the encoding may be another one.
+fn may_change_encoding(change: &SessionChange, told: EncodingTold) -> bool {
+    match change {
+        SessionChange::Set { name, .. } | SessionChange::Reset(name) => {
+            name.as_deref().is_none_or(|name| name == "client_encoding")
+        }
+        SessionChange::Discard(DiscardTarget::All) => true,
+        SessionChange::Commit | SessionChange::Rollback | SessionChange::RollbackToSavepoint(_) => {
+            told != EncodingTold::Yes
+        }
+        _ => false,
+    }
 }
 
 /// Whether of a message with such a change it is not known what came before it, or what else ran: the end of a

@@ -180,6 +180,17 @@ pub(super) enum Role {
     Unknown,
 }
 
+/// What the server has said of the encoding that may have been changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EncodingTold {
+    /// What was said last holds, also behind the transaction.
+    Yes,
+    /// What was said last holds until the transaction ends.
+    WithinTransaction,
+    /// Nothing yet: it says so before ReadyForQuery.
+    No,
+}
+
 /// The settings that the server reports and that change what a statement's values mean, or who the session is.
 const REPORTED: [&str; 7] = [
     "client_encoding",
@@ -262,6 +273,8 @@ pub(super) struct Session {
     pub(super) uncertainty: u64,
     /// How text is read; an error where the session's encoding cannot be read safely.
     pub(super) lexer: Result<LexerSettings, String>,
+    /// What is known of the encoding since something may have changed it.
+    pub(super) told: EncodingTold,
     pub(super) conforming_strings: bool,
     pub(super) server_encoding: ServerEncoding,
     pub(super) names: NameContext,

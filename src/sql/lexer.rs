@@ -73,6 +73,9 @@ pub enum LexErrorReason {
     /// A name that the server cuts or folds in a way that depends on its locale or encoding.
     #[error("a name whose meaning depends on the database's encoding")]
     AmbiguousIdentifier,
+    /// A name beyond ASCII whose characters are not known: the server may find what we would not.
+    #[error("a name that cannot be read in the client's encoding")]
+    UnreadableName,
     /// A malformed escape, or one that makes an invalid character.
     #[error("invalid escape in a string or identifier")]
     InvalidEscape,
@@ -191,7 +194,21 @@ impl<'a> Lexer<'a> {
     /// Cuts what is left.
     fn rest(&mut self) -> Result<(), LexError> {
         while self.step()? {}
+        self.check_names()?;
         self.resolve_unicode_escapes()
+    }
+
+    /// A name that is not read as the server reads it would be taken for one that the catalog does not have. Strings and
+    /// comments may hold what they like.
+    fn check_names(&self) -> Result<(), LexError> {
+        if self.settings.reads_names() {
+            return Ok(());
+        }
+        let is_name = |token: &&Token| matches!(token.kind, TokenKind::Word | TokenKind::QuotedIdentifier);
+        match self.out.tokens.iter().filter(is_name).find(|token| !self.out.text(token).is_ascii()) {
+            Some(token) => Err(self.error(LexErrorReason::UnreadableName, token.start as usize)),
+            None => Ok(()),
+        }
     }
 
     /// Forgets the tokens so far, and goes on at the same place with other settings.

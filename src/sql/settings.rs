@@ -19,6 +19,25 @@ impl Default for LexerSettings {
     }
 }
 
+impl LexerSettings {
+    /// Whether names beyond ASCII are read as the server reads them.
+    #[must_use]
+    pub const fn reads_names(&self) -> bool {
+        match (self.encoding, self.server_encoding) {
+            (Encoding::Bytes, _) => false,
+            // SQL_ASCII may stand behind it, which converts nothing: the catalog has these bytes as other characters.
+            (Encoding::Latin1, server) => !matches!(server, ServerEncoding::SingleByte),
+            (Encoding::Utf8, _) => true,
+        }
+    }
+
+    /// Whether the bytes of a name are those that the server has, whatever they are.
+    #[must_use]
+    pub const fn sends_names_as_they_are(&self) -> bool {
+        matches!((self.encoding, self.server_encoding), (Encoding::Utf8, ServerEncoding::Utf8))
+    }
+}
+
 /// A client encoding in which every byte of a character beyond ASCII is 0x80 or more, so that quotes,
 /// comments and semicolons are where their bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -189,7 +208,7 @@ pub fn opaque_character(byte: u8) -> char {
 }
 
 /// Whether a name holds bytes we do not decode. Such a name must never be taken as "not in the catalog": what it
-/// is in the catalog cannot be told.
+/// is in the catalog cannot be told. The lexer refuses it where it stands as a name; it may come out of a string.
 #[must_use]
 pub fn is_opaque(name: &str) -> bool {
     name.chars().any(|c| (OPAQUE_BASE + 0x80..=OPAQUE_BASE + 0xFF).contains(&u32::from(c)))

@@ -1,5 +1,7 @@
 //! The setting `search_path`.
 
+use crate::sql::settings::is_opaque;
+
 /// Where names without a schema are looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SearchPath {
@@ -12,6 +14,14 @@ pub enum SearchPath {
 }
 
 impl SearchPath {
+    /// Whether no name beyond ASCII stands in it, as far as it is known.
+    pub(crate) fn is_ascii(&self) -> bool {
+        match self {
+            Self::Known(schemas) => schemas.iter().all(|schema| schema.is_ascii()),
+            Self::Unknown => true,
+        }
+    }
+
     /// From the text of the setting `search_path` (`SplitIdentifierString`, `src/backend/utils/adt/varlena.c`):
     /// names separated by commas, folded to lower case unless quoted. What is not such a list is unknown.
     #[must_use]
@@ -65,5 +75,7 @@ fn identifier(text: &str) -> Option<(String, &str)> {
         }
         (name.to_ascii_lowercase(), rest)
     };
-    (name.len() <= LONGEST).then_some((name, rest))
+    // What a schema is called that we cannot read is not known, and neither is what it holds.
+    let is_read = !is_opaque(&name) && !name.contains(char::REPLACEMENT_CHARACTER);
+    (is_read && name.len() <= LONGEST).then_some((name, rest))
 }

@@ -103,10 +103,30 @@ fn backslashes_escape_where_the_session_says_so() {
 fn bytes_of_other_encodings_stay_distinct_and_count_as_opaque() {
     let server = ServerEncoding::Utf8;
     assert_eq!(texts(b"\"caf\xe9\"", session(Encoding::Latin1, server)), ["café"]);
-    let names = texts(b"\"\xe9\" \"\xe8\" 'x\xe9;'", session(Encoding::Bytes, server));
+    let names = texts(b"'\xe9' '\xe8' $$x\xe9;$$", session(Encoding::Bytes, server));
     assert!(names.iter().all(|name| crate::sql::settings::is_opaque(name)));
     assert_ne!(names.first(), names.get(1));
     assert!(!crate::sql::settings::is_opaque("café 😀"));
+}
+
+#[test]
+fn names_that_the_server_may_read_otherwise_are_refused() {
+    let refused = |source: &[u8], client, server| lexed_with(source, session(client, server)).err();
+    let unreadable = Some(LexErrorReason::UnreadableName);
+    let (utf8, single) = (ServerEncoding::Utf8, ServerEncoding::SingleByte);
+    for source in
+        [&b"select * from \"gr\xf6\xdfe\""[..], b"gr\xf6\xdfe", b"public.\"gr\xf6\"", b"u.\"w\xefpe\"", b"'a' ; b\xe9"]
+    {
+        assert_eq!(refused(source, Encoding::Bytes, utf8), unreadable, "{}", source.escape_ascii());
+        assert_eq!(refused(source, Encoding::Latin1, utf8), None, "{}", source.escape_ascii());
+    }
+    // SQL_ASCII converts nothing.
+    assert_eq!(refused(b"\"\xc3\xa4\"", Encoding::Latin1, single), unreadable);
+    assert_eq!(refused("\"ä\"".as_bytes(), Encoding::Utf8, single), None);
+    // What is no name may hold any bytes.
+    for source in [&b"select 'gr\xf6\xdfe', e'\xe9', n'\xe9', $\xe9$\xe9$\xe9$"[..], b"a -- \xe9\n", b"a /* \xe9 */"] {
+        assert_eq!(refused(source, Encoding::Bytes, utf8), None, "{}", source.escape_ascii());
+    }
 }
 
 #[test]
