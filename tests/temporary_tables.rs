@@ -233,3 +233,46 @@ fn a_search_path_that_is_set_by_name_hides_nothing_any_more() {
     place.waits(&mut session, "delete from orders");
     assert_eq!(place.orders(), "500");
 }
+
+/// What is the session's own to alter reaches beyond it by a call in a definition, at once or when rows are written, and
+/// by its parent.
+#[test]
+fn a_temporary_tables_definition_changes_nothing_else_unasked() {
+    let setup = "create type ct as (a int, b text); create table parent (id int); alter table parent owner to shop; \
+                 create function public.substring(text, text, text, text) returns text language plpgsql as \
+                 'begin delete from public.orders; return null; end'";
+    let place = Place::open_with(setup, &[]);
+    let mut session = place.session();
+    passes(&mut session, "create temp table t (c text, d bigint)");
+    passes(&mut session, "insert into t values ('x', 1)");
+    for sql in [
+        "alter table pg_temp.t alter column c type text using set_config('app.tenant', 'other', false)",
+        "alter table t alter column c type text using set_config('role', 'postgres', false)",
+        "alter table t alter column d type bigint using setval('public.orders_id_seq', 7)",
+        "alter table t alter column c type text using substring(c, c, c, c)",
+        "create temp table k of public.ct (b default set_config('app.tenant', 'y', false))",
+        "create temp table k (a text default set_config('search_path', 'public, pg_temp', false), b int)",
+        "create temp table k (b int check (set_config('search_path', 'public, pg_temp', false) is not null))",
+        "alter table pg_temp.t inherit public.parent",
+        "alter table t inherit parent",
+    ] {
+        place.waits(&mut session, sql);
+    }
+    for sql in [
+        "alter table t alter column c type varchar(20) using trim(c)",
+        "alter table t add column e int default 1, add check (d > 0)",
+        "alter table pg_temp.t rename to u",
+        "create temp table base (c int); create temp table derived () inherits (base)",
+    ] {
+        passes(&mut session, sql);
+    }
+    // Whoever is let keep such a call is asked again when it runs.
+    passes(&mut session, "create temp table orders (id int)");
+    place.approved(
+        &mut session,
+        "create temp table kept (a text default set_config('search_path', 'public, pg_temp', false), b int)",
+    );
+    passes(&mut session, "set search_path = public");
+    place.waits(&mut session, "insert into kept (b) values (1)");
+    assert_eq!(place.orders(), "500");
+}

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::facts::{CodeUse, Facts, Relation, RelationKind};
 use super::name_set::NameSet;
 use super::names::{Found, Names};
+use crate::sql::functions::builtin;
 use crate::sql::{Action, Certainty, Effect, Extent, Name, Notation, Object, ObjectKind, SessionChange, Statement};
 
 pub(crate) use calls::IMPLICIT_OPERATORS;
@@ -221,6 +222,7 @@ impl<'a> Resolver<'a> {
                 Notation::Attribute => self.attribute(&function.name),
             }
         }
+        self.columns_run_code |= keeps_effects(statement);
         self.operators(statement);
         self.types(statement);
         self.unnamed_code(statement);
@@ -284,6 +286,15 @@ impl<'a> Resolver<'a> {
             ApprovedUse::Settled
         }
     }
+}
+
+/// Whether a table is made whose columns keep a call that does something when a row is written.
+fn keeps_effects(statement: &Statement) -> bool {
+    statement.command == "CREATE TABLE"
+        && statement
+            .functions
+            .iter()
+            .any(|function| builtin(&function.name.name).is_some_and(|class| !class.is_harmless()))
 }
 
 fn name_of(relation: &Relation) -> String {

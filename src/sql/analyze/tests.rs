@@ -100,3 +100,80 @@ fn constraints_of_temporary_tables_are_read() {
         assert!(!script.statements[0].has_unknown(), "{sql}: {:?}", script.statements[0].reasons);
     }
 }
+
+/// The same calls in what is run at once or kept for later, wherever it stands.
+fn sets_something_unknown(definition: &str) {
+    for call in ["set_config('role', 'boss', false)", "pg_catalog.SET_CONFIG(a, b, true)", "\"set_config\"(a, b, c)"] {
+        let statement = one(&definition.replace("CALL", call));
+        let effects: Vec<_> = statement.effects.iter().map(ToString::to_string).collect();
+        assert!(effects.contains(&"set setting".to_owned()), "{definition} {call}: {effects:?}");
+        let unsettled = SessionChange::Set { name: None, value: None, local: false };
+        assert!(statement.session.contains(&unsettled), "{definition} {call}");
+    }
+}
+
+#[test]
+fn calls_with_an_effect_are_seen_where_arguments_are_not_read() {
+    sets_something_unknown("alter table pg_temp.t alter column c type text using CALL");
+    sets_something_unknown("alter table t alter a set default 1, alter c type text using lower(CALL)");
+    sets_something_unknown("alter table t add column d text default CALL");
+    sets_something_unknown("create temp table t of public.ct (b default CALL)");
+}
+
+#[test]
+fn setval_is_seen_where_arguments_are_not_read() {
+    for call in ["setval('public.orders_id_seq', 7)", "pg_catalog.setval('public.orders_id_seq', 7, true)"] {
+        let effects = shown(&format!("alter table t alter d type bigint using {call}"));
+        assert!(effects.contains(&"alter sequence".to_owned()), "{call}: {effects:?}");
+    }
+}
+
+/// Even of a setting that is harmless now.
+#[test]
+fn a_setting_changed_by_what_a_table_keeps_is_unknown() {
+    sets_something_unknown("create temp table t (a text default CALL, b int)");
+    sets_something_unknown("create temp table t (a int check (CALL <> ''))");
+    sets_something_unknown("create temp table t (a int, check (CALL <> ''))");
+    sets_something_unknown("create temp table t (a int, b text generated always as (CALL) stored)");
+    let path = "create table pg_temp.t (a text default set_config('search_path', 'public, pg_temp', false))";
+    assert!(shown(path).contains(&"set setting".to_owned()), "{:?}", shown(path));
+}
+
+#[test]
+fn calls_by_key_words_in_definitions_are_seen() {
+    for (call, name, schema) in [
+        ("substring(c, c, c, c)", "substring", None),
+        ("overlay(c, c)", "overlay", None),
+        ("json_scalar(c)", "json_scalar", None),
+        ("position('a' in c)", "position", Some("pg_catalog")),
+        ("trim(c)", "btrim", Some("pg_catalog")),
+        ("\"substring\"(c, c, c, c)", "substring", None),
+    ] {
+        let statement = one(&format!("alter table t alter column c type text using {call}"));
+        let called = |function: &crate::sql::FunctionUse| {
+            function.name.name == name && function.name.schema.as_deref() == schema
+        };
+        assert!(statement.functions.iter().any(called), "{call}: {:?}", statement.functions);
+    }
+    for sql in
+        ["alter table t add column c numeric(3, 1)", "alter table t alter c type varchar(3) using coalesce(c, '')"]
+    {
+        assert!(one(sql).functions.is_empty(), "{sql}: {:?}", one(sql).functions);
+    }
+}
+
+/// The other table gets or loses a row of `pg_inherits`, and who reads the one reads the other.
+#[test]
+fn a_table_that_becomes_a_child_or_a_partition_alters_the_other() {
+    for action in ["inherit public.orders", "no inherit public.orders", "attach partition public.orders default"] {
+        let effects = shown(&format!("alter table pg_temp.t {action}"));
+        assert!(effects.contains(&"alter table public.orders".to_owned()), "{action}: {effects:?}");
+        let effects = shown(&format!("alter table if exists only t alter a set default f(1, 2), {action}"));
+        assert!(effects.contains(&"alter table public.orders".to_owned()), "{action}: {effects:?}");
+    }
+    let effects = shown("alter table pg_temp.t detach partition orders concurrently");
+    assert!(effects.contains(&"alter table orders".to_owned()), "{effects:?}");
+    // What is the session's own is altered alone.
+    let statement = one("alter table pg_temp.t inherit pg_temp.u");
+    assert!(statement.effects.iter().all(|effect| effect.temporary), "{:?}", statement.effects);
+}

@@ -127,6 +127,11 @@ impl<'a> Parser<'a> {
 
     fn call_of_setval(&mut self, arguments: &[Shape<'a>]) {
         let name = self.literal_argument(arguments.first()).unwrap_or_default();
+        self.sets_sequence(name);
+    }
+
+    /// A call of `setval`; an empty name where it is no literal.
+    pub(in crate::sql) fn sets_sequence(&mut self, name: &str) {
         let object = Object::new(ObjectKind::Sequence, name);
         self.found.effect_because(Effect::new(Action::Alter, object), format!("sets the sequence {name}"));
     }
@@ -473,7 +478,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A plain call of a function that is named like a key word: the search path finds it.
-    pub(super) fn call_by_word(&mut self, name: &str) {
+    pub(in crate::sql) fn call_by_word(&mut self, name: &str) {
         self.found.call(crate::sql::Name { schema: None, name: name.to_owned() });
     }
 

@@ -3,6 +3,7 @@
 use super::object::{Kind, NameForm};
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, Object, ObjectKind};
+use crate::sql::functions::{Class, builtin, keyword_call};
 use crate::sql::keyword::{Category, Keyword};
 use crate::sql::query::Parser;
 use crate::sql::statement::Name;
@@ -133,12 +134,30 @@ impl<'a> Parser<'a> {
             match self.cursor.keyword() {
                 Some(Keyword::Drop) => self.dropped_part(object)?,
                 Some(Keyword::Owner) => self.found.effect(Effect::new(Action::Grant, object.clone())),
-                _ => {}
+                _ => self.parent_or_partition()?,
             }
             if !self.next_action() {
                 return Ok(());
             }
         }
+    }
+
+    /// `[NO] INHERIT parent`, `ATTACH|DETACH PARTITION partition`: what is named is altered as well.
+    fn parent_or_partition(&mut self) -> Parsed<()> {
+        if self.cursor.eat(Keyword::Inherit) {
+            let parent = self.qualified_name(NamePosition::Column)?;
+            self.becomes_child_of(parent);
+        } else if self.cursor.eat_all(&[Keyword::No, Keyword::Inherit]) {
+            let parent = self.qualified_name(NamePosition::Column)?;
+            self.altered_too(parent, "loses a child table");
+        } else if self.cursor.eat_all(&[Keyword::Attach, Keyword::Partition]) {
+            let partition = self.qualified_name(NamePosition::Column)?;
+            self.altered_too(partition, "becomes a partition");
+        } else if self.cursor.eat_all(&[Keyword::Detach, Keyword::Partition]) {
+            let partition = self.qualified_name(NamePosition::Column)?;
+            self.altered_too(partition, "is a partition no more");
+        }
+        Ok(())
     }
 
     /// `DROP [COLUMN] name`, `DROP CONSTRAINT name`
@@ -243,14 +262,47 @@ impl<'a> Parser<'a> {
         let category = self.cursor.keyword().map(Keyword::category);
         let grammar = schema.is_none() && matches!(category, Some(Category::Reserved | Category::ColumnName));
         if grammar {
+            if follows == Some(TokenKind::OpenParen) {
+                self.scan_word_call(text);
+            }
             return;
         }
         let refers =
             matches!(self.cursor.keyword_before(), Some(Keyword::References | Keyword::Primary | Keyword::Foreign));
         if follows == Some(TokenKind::OpenParen) && !refers {
             self.found.call(name());
+            self.scan_arguments_with_effect(schema, text);
         } else {
             self.found.types.push(name());
+        }
+    }
+
+    /// A key word and a parenthesis: with arguments as of a plain call, or on a server to which it is no key word, it
+    /// calls whatever has that name.
+    fn scan_word_call(&mut self, word: &str) {
+        match word {
+            "overlay" | "substring" => {
+                self.found.system_call(word);
+                self.call_by_word(word);
+            }
+            "extract" | "normalize" | "position" => self.found.system_call(word),
+            "trim" => ["btrim", "ltrim", "rtrim"].iter().for_each(|name| self.found.system_call(name)),
+            "nullif" => self.found.operator("="),
+            // Those that were none always.
+            _ if keyword_call(word).is_some_and(|since| since > 0) => self.call_by_word(word),
+            _ => {}
+        }
+    }
+
+    /// A call whose effect is noted where it stands, because its arguments decide on it: here they are not read.
+    fn scan_arguments_with_effect(&mut self, schema: Option<&str>, name: &str) {
+        if !matches!(schema, None | Some("pg_catalog" | "information_schema")) {
+            return;
+        }
+        match builtin(name) {
+            Some(Class::Setting) => self.set_config(None, None, false),
+            Some(Class::Sequence) => self.sets_sequence(""),
+            _ => {}
         }
     }
 }

@@ -4,9 +4,10 @@
 use super::create::Modifiers;
 use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, ObjectKind};
+use crate::sql::functions::{Class, builtin};
 use crate::sql::keyword::Keyword;
-use crate::sql::query::Parser;
-use crate::sql::statement::SessionChange;
+use crate::sql::query::{Parser, Relation};
+use crate::sql::statement::{Name, SessionChange};
 use crate::sql::token::TokenKind;
 
 impl<'a> Parser<'a> {
@@ -56,10 +57,15 @@ impl<'a> Parser<'a> {
     }
 
     /// A table gets a child or partition: who reads the one reads the other.
-    fn becomes_child_of(&mut self, parent: crate::sql::query::Relation<'a>) {
-        let effect = Effect::new(Action::Alter, parent.to_object(ObjectKind::Table));
-        let effect = if parent.schema == Some("pg_temp") { effect.temporary() } else { effect };
-        self.found.effect_because(effect, format!("{} gets a child table", parent.display()));
+    pub(super) fn becomes_child_of(&mut self, parent: Relation<'a>) {
+        self.altered_too(parent, "gets a child table");
+    }
+
+    /// A table that is altered by what is done to another one.
+    pub(super) fn altered_too(&mut self, table: Relation<'a>, how: &str) {
+        let effect = Effect::new(Action::Alter, table.to_object(ObjectKind::Table));
+        let effect = if table.schema == Some("pg_temp") { effect.temporary() } else { effect };
+        self.found.effect_because(effect, format!("{} {how}", table.display()));
     }
 
     /// `PARTITION BY strategy (element, ...)` if it stands here.
@@ -118,6 +124,18 @@ impl<'a> Parser<'a> {
 
     /// `(columns and constraints) [options]`
     fn table_definition(&mut self) -> Parsed<()> {
+        self.columns_and_options()?;
+        // It is kept, and changes the setting, even one that is harmless now, when rows are written: unseen.
+        let own = |name: &Name| matches!(name.schema.as_deref(), None | Some("pg_catalog"));
+        let functions = self.found.functions.as_slice();
+        if functions.iter().any(|function| own(&function.name) && builtin(&function.name.name) == Some(Class::Setting))
+        {
+            self.set_config(None, None, false);
+        }
+        Ok(())
+    }
+
+    fn columns_and_options(&mut self) -> Parsed<()> {
         self.cursor.open()?;
         if !self.cursor.at_kind(TokenKind::CloseParen) {
             self.list(Self::table_element)?;
