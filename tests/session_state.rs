@@ -277,7 +277,7 @@ fn what_explain_analyzes_is_no_cursor() {
         ["explain analyze declare c cursor for select 1", "explain (analyze, verbose) declare c cursor for select 1"]
     {
         passes(&mut session, "begin");
-        session.raw(&[parse("delete from order_items returning id"), bound.clone(), sync()].concat());
+        session.raw(&[parse("delete from order_items returning *"), bound.clone(), sync()].concat());
         let reply = session.reply();
         assert!(reply.errors.is_empty(), "{reply:?}");
         passes(&mut session, explain);
@@ -287,7 +287,7 @@ fn what_explain_analyzes_is_no_cursor() {
         passes(&mut session, "rollback");
 
         passes(&mut session, "begin");
-        session.raw(&[parse("delete from order_items returning id"), bound.clone(), sync()].concat());
+        session.raw(&[parse("delete from order_items returning *"), bound.clone(), sync()].concat());
         let reply = session.reply();
         assert!(reply.errors.is_empty(), "{reply:?}");
         place.waits(&mut session, &format!("{explain}; fetch all from c"));
