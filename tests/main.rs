@@ -25,6 +25,7 @@ mod locks;
 mod log_oracle;
 mod login;
 mod monitoring;
+mod open_transaction;
 mod pgbench;
 mod psql;
 mod radius;

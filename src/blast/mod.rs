@@ -1,6 +1,8 @@
 //! How much a statement would do in *this* database: effects + catalog facts -> blast radius. Pure.
 
 pub(crate) mod casts;
+pub mod definitions;
+pub(crate) mod extensions;
 pub mod facts;
 pub mod locks;
 pub mod measure;
@@ -10,6 +12,7 @@ pub mod radius;
 pub mod resolve;
 pub mod within;
 
+pub use definitions::Definitions;
 pub use facts::Facts;
 pub use locks::{Blocker, Blockers, Way};
 pub use measure::{Estimates, Measured, Planned, measure};

@@ -7,6 +7,7 @@
 
 mod assumptions;
 mod calls;
+mod defined;
 mod relations;
 mod search_path;
 mod stored;
@@ -16,6 +17,7 @@ mod writes;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::definitions::Definitions;
 use super::facts::{CodeUse, Facts, Relation, RelationKind};
 use super::name_set::NameSet;
 use super::names::{Found, Names};
@@ -43,8 +45,8 @@ pub struct NameContext {
     pub temporary_code: NameSet,
     /// Something unseen may have made temporary relations: any name without a schema may mean one that runs code.
     pub unseen: bool,
-    /// The open transaction has made or changed definitions, which the catalog cannot see before the commit.
-    pub pending_definitions: bool,
+    /// What the open transaction has defined.
+    pub definitions: Definitions,
     /// User code that was approved for its body: `pg_proc.oid` and [`CodeUse::hash`].
     pub approved: Arc<HashSet<(u32, String)>>,
     /// Of that, what may change settings, roles, prepared statements or definitions.
@@ -226,6 +228,7 @@ impl<'a> Resolver<'a> {
         self.operators(statement);
         self.types(statement);
         self.unnamed_code(statement);
+        self.redefined_everything(statement);
         for change in &statement.session {
             // Planning at DECLARE already runs what is labelled immutable.
             if let SessionChange::DeclareCursor { body, .. } = change {
@@ -274,7 +277,7 @@ impl<'a> Resolver<'a> {
 
     fn approval_of(&self, code: &CodeUse) -> ApprovedUse {
         // What this transaction has made of it cannot be seen before the commit.
-        if code.hash.is_empty() || self.context.approved.is_empty() || self.context.pending_definitions {
+        if code.hash.is_empty() || self.context.approved.is_empty() || !self.context.definitions.is_empty() {
             return ApprovedUse::None;
         }
         let pair = (code.oid, code.hash.clone());

@@ -5,7 +5,7 @@
 //! name may mean a permanent relation again; and a temporary table that they made is the session's own.
 
 use super::resolve::{ApprovedUse, Resolved, SearchPath};
-use super::{NameContext, NameSet};
+use super::{Facts, NameContext, NameSet};
 use crate::sql::{Action, DiscardTarget, Effect, ObjectKind, SessionChange, Statement};
 
 /// Whether [`follow`] may change anything behind a statement.
@@ -29,8 +29,10 @@ pub fn concerns_names(statement: &Statement, resolved: &Resolved) -> bool {
     resolved.effects.iter().any(defines) || statement.session.iter().any(changes) || runs_unseen(statement, resolved)
 }
 
-/// Brings the names up to date behind a statement: its temporary relations, and its search path.
-pub fn follow(names: &mut NameContext, statement: &Statement, resolved: &Resolved) {
+/// Brings the names up to date behind a statement: what it has defined, its temporary relations, and its search path.
+pub fn follow(names: &mut NameContext, statement: &Statement, resolved: &Resolved, facts: Option<&Facts>) {
+    let Resolved { effects, approved, .. } = resolved;
+    names.definitions.note(&statement.redefines, effects, *approved, facts);
     if statement.session.iter().any(|change| matches!(change, SessionChange::Commit)) {
         // Those that are `ON COMMIT DROP` are gone, and which are is not kept here.
         names.temporary = NameSet::default();
@@ -132,7 +134,7 @@ fn runs_unseen(statement: &Statement, resolved: &Resolved) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blast::{Facts, resolve};
+    use crate::blast::resolve;
     use crate::sql::{LexerSettings, analyze};
 
     /// The names behind a script, where there are no permanent relations.
@@ -142,7 +144,7 @@ mod tests {
         for statement in analyze(script.as_bytes(), &LexerSettings::default()).statements {
             let resolved = resolve(&statement, &facts, &names);
             if concerns_names(&statement, &resolved) {
-                follow(&mut names, &statement, &resolved);
+                follow(&mut names, &statement, &resolved, Some(&facts));
             }
         }
         names

@@ -3,7 +3,6 @@
 mod blockers;
 mod database;
 pub mod examine;
-mod extensions;
 mod folded;
 mod functions;
 mod link;

@@ -342,7 +342,11 @@ impl Session {
             matches!(change, SessionChange::Commit | SessionChange::Rollback | SessionChange::RollbackToSavepoint(_))
         };
         let drops = |effect: &Effect| matches!(effect.action, Action::Alter | Action::Drop);
+        let defines = |effect: &Effect| {
+            matches!(effect.action, Action::Create | Action::Alter | Action::Drop) && !effect.temporary
+        };
         if decision.nature.sequel != Sequel::Same
+            || decision.effects.iter().any(defines)
             || (self.has_uncommitted_names() && decision.changes.iter().any(undoes))
             || (!self.temporary.is_empty() && decision.effects.iter().any(drops))
         {

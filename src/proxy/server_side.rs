@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::asking::Unseen;
-use super::decide::Decision;
+use super::decide::{Decision, Part};
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::ours::{Ready, Reply};
 use super::pending::{self, Completed, CopyIn, Pending, Unit, UnitRecord};
@@ -18,8 +18,8 @@ use super::session::{
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
 use crate::audit::{RecordKind, Recorded};
-use crate::blast::{ApprovedUse, SearchPath};
-use crate::sql::{Action, DiscardTarget, Effect, Encoding, LexerSettings, SessionChange};
+use crate::blast::{Definitions, SearchPath};
+use crate::sql::{Action, DiscardTarget, Effect, Encoding, LexerSettings, Redefinition, SessionChange};
 use crate::wire::backend::{CommandComplete, ParameterDescription, ParameterStatus, TransactionStatus};
 use crate::wire::{BackendTag, DecodeError, Header, ReportFields, encode};
 
@@ -477,22 +477,29 @@ impl Session {
     /// What may have changed definitions makes the facts old; before its transaction is committed, nobody else
     /// can see what it made of them.
     fn note_definitions(&mut self, decision: &Decision) {
-        // The catalog's facts leave temporary relations out.
-        let defines = |effect: &Effect| match effect.action {
-            Action::Create | Action::Alter | Action::Drop => !effect.temporary,
-            Action::Grant | Action::Execute | Action::Unknown => true,
-            _ => false,
+        let facts = self.ground.shared_facts().cloned();
+        let facts = facts.as_deref();
+        let definitions = &mut self.names.definitions;
+        let mut defines = false;
+        for Part { statement, resolved } in &decision.parts {
+            defines |= definitions.note(&statement.redefines, &resolved.effects, resolved.approved, facts);
+        }
+        let by_name = |change: &SessionChange| {
+            matches!(change, SessionChange::ExecutePrepared { .. } | SessionChange::FetchCursor(_))
         };
-        if decision.approved == ApprovedUse::Unsettling || decision.effects.iter().any(defines) {
-            self.names.pending_definitions = true;
+        if decision.parts.is_empty() || decision.changes.iter().any(by_name) {
+            // What it runs is no part of it.
+            defines |= definitions.note(&Redefinition::Anything, &decision.effects, decision.approved, facts);
+        }
+        if defines {
             self.session_epoch += 1;
         }
     }
 
     /// The transaction is over: what it defined can be seen, once the catalog has been looked at again.
     fn definitions_settled(&mut self) {
-        if self.names.pending_definitions {
-            self.names.pending_definitions = false;
+        if !self.names.definitions.is_empty() {
+            self.names.definitions = Definitions::default();
             self.shared.catalog.invalidate(&self.who.database);
             self.ground.is_to_be_checked();
             self.session_epoch += 1;

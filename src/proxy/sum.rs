@@ -87,7 +87,7 @@ impl<'a> Sum<'a> {
             let mut resolved = part.resolved.clone();
             resolved.columns_run_code |= self.columns_run_code;
             let names = self.names.get_or_insert_with(|| around.names.clone());
-            within::follow(names, statement, &resolved);
+            within::follow(names, statement, &resolved, around.facts);
             self.names_changed += 1;
         }
     }
@@ -219,7 +219,7 @@ impl<'a> Sum<'a> {
         self.changes.extend(body.session.iter().cloned());
         if within::concerns_names(body, resolved) {
             let names = self.names.get_or_insert_with(|| around.names.clone());
-            within::follow(names, body, resolved);
+            within::follow(names, body, resolved, around.facts);
             self.names_changed += 1;
         }
     }

@@ -158,6 +158,7 @@ pub(super) fn into_statement(span: std::ops::Range<usize>, command: String, mut 
         declared_types: Vec::new(),
         assigned: found.assigned,
         assumptions: found.assumptions.into_vec(),
+        redefines: found.redefines,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use super::effect::{Action, Effect, Object, ObjectKind};
-use super::statement::{Assumption, FunctionUse, Name, Notation, SessionChange, Statement};
+use super::statement::{Assumption, FunctionUse, Name, Notation, Redefinition, SessionChange, Statement};
 
 /// From how many values on a set is kept beside the list.
 const SMALL: usize = 16;
@@ -79,6 +79,8 @@ pub(super) struct Findings {
     pub(super) assigned: Option<Vec<String>>,
     /// See [`Statement::assumptions`](super::Statement::assumptions).
     pub(super) assumptions: Distinct<Assumption>,
+    /// See [`Statement::redefines`](super::Statement::redefines).
+    pub(super) redefines: Redefinition,
     /// Relations with a secret column that are read, but not that column.
     pub(super) hidden: Vec<&'static str>,
 }

@@ -52,7 +52,7 @@ pub use effect::{Action, Certainty, Effect, Extent, Object, ObjectKind};
 pub use fingerprint::{Fingerprint, Fingerprinter, Template};
 pub use limits::Limits;
 pub use settings::{Encoding, LexerSettings};
-pub use statement::{Argument, Assumption, FunctionUse, Name, SessionChange, Statement};
+pub use statement::{Argument, Assumption, FunctionUse, Name, Redefinition, SessionChange, Statement};
 
 pub use statement::{DiscardTarget, Notation};
 

@@ -85,6 +85,8 @@ pub struct Statement {
     pub assigned: Option<Vec<String>>,
     /// What the catalog must not deny for a change to be as bounded as its effect says.
     pub assumptions: Vec<Assumption>,
+    /// If it defines something, which later statements that concerns.
+    pub redefines: Redefinition,
 }
 
 impl Statement {
@@ -93,6 +95,37 @@ impl Statement {
     #[must_use]
     pub fn has_unknown(&self) -> bool {
         self.effects.iter().any(|effect| effect.action == super::Action::Unknown)
+    }
+}
+
+/// Which later statements may mean or run something else because of a definition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Redefinition {
+    /// None, unless it runs code itself: all that it adds stands in the text.
+    Nothing,
+    /// Those that use what its effects name.
+    #[default]
+    Named,
+    /// Those, and what uses relations of these names: what keys point to, new names.
+    And(Vec<String>),
+    /// Any.
+    Anything,
+}
+
+impl Redefinition {
+    /// That of both together.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Anything, _) | (_, Self::Anything) => Self::Anything,
+            (Self::And(mut names), Self::And(others)) => {
+                names.extend(others);
+                Self::And(names)
+            }
+            (Self::And(names), _) | (_, Self::And(names)) => Self::And(names),
+            (Self::Named, _) | (_, Self::Named) => Self::Named,
+            (Self::Nothing, Self::Nothing) => Self::Nothing,
+        }
     }
 }
 

@@ -27,7 +27,7 @@ impl Resolver<'_> {
 
     fn may_hold(&self, assumed: &Assumption) -> bool {
         let may_have = |relation: &Relation| self.facts.has_column(relation, &assumed.column).unwrap_or(true);
-        self.context.pending_definitions
+        !self.context.definitions.is_empty()
             || assumed.relations.iter().any(|name| match self.names.relation(name.schema.as_deref(), &name.name) {
                 Found::One(relation) => may_have(relation),
                 Found::Several(relations) => relations.into_iter().any(may_have),

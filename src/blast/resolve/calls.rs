@@ -56,6 +56,7 @@ impl Resolver<'_> {
         for candidate in &candidates {
             self.run(&candidate.code, certainty, || format!("{} may call", written(name)));
         }
+        self.redefined_name(ObjectKind::Function, &name.name);
         self.cast(&name.name);
         self.unwritten_casts(&name.name);
         self.bounds(&name.name);
@@ -73,6 +74,7 @@ impl Resolver<'_> {
         for candidate in candidates {
             self.run(&candidate.code, Certainty::Possible, || format!("attribute {} may call", name.name));
         }
+        self.redefined_name(ObjectKind::Function, &name.name);
         self.cast(&name.name);
         if builtin(&name.name).is_some() || self.names.functions(name).next().is_some() {
             self.unwritten_casts(&name.name);

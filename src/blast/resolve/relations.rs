@@ -45,7 +45,7 @@ impl<'a> Resolver<'a> {
             && effect.object.kind == ObjectKind::System
             && (self.facts.without_subscriptions && name == SUBSCRIPTIONS
                 || self.facts.without_user_mappings && USER_MAPPINGS.contains(&name))
-            && !self.context.pending_definitions
+            && self.context.definitions.is_empty()
     }
 
     /// Another relation that is reached, shown as an effect of its own.
@@ -122,14 +122,8 @@ impl<'a> Resolver<'a> {
                 self.unknown_relations = true;
                 self.columns_run_code |= effect.action == Action::Read;
                 self.add(effect.clone());
-                if self.context.pending_definitions {
-                    self.may_execute(effect.object.clone());
-                    self.reason(|| {
-                        format!(
-                            "{} may have been made in this transaction: what it runs cannot be seen yet",
-                            effect.object
-                        )
-                    });
+                if self.context.definitions.concern_relation(&effect.object.name) {
+                    self.may_be_new(effect.object.clone());
                 }
             }
         }
@@ -150,6 +144,14 @@ impl<'a> Resolver<'a> {
     }
 
     fn step(&mut self, step: &Step<'a>) {
+        let relation = step.relation;
+        let uses = matches!(
+            step.action,
+            Action::Read | Action::Insert | Action::Update | Action::Delete | Action::Truncate | Action::Maintain
+        );
+        if uses && self.context.definitions.concern_relation(&relation.name) {
+            self.may_be_new(Object::in_schema(relation.kind.object_kind(), &relation.schema, &relation.name));
+        }
         match step.action {
             Action::Read => self.read(step),
             Action::Insert | Action::Update | Action::Delete | Action::Truncate => self.write(step),

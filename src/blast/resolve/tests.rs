@@ -1,6 +1,7 @@
 //! What names mean in a database, and what runs there, without a server.
 
 mod calls;
+mod defined;
 mod names;
 mod relations;
 mod secrets;
@@ -41,6 +42,19 @@ fn path(schemas: &[&str]) -> SearchPath {
 
 fn usual() -> NameContext {
     NameContext { search_path: path(&["$user", "public"]), role: "app".to_owned(), ..NameContext::default() }
+}
+
+/// What an open transaction has defined behind a script.
+fn defined(script: &str) -> Definitions {
+    let mut definitions = Definitions::default();
+    for Statement { redefines, effects, .. } in analyzed(script) {
+        assert!(definitions.note(&redefines, &effects, ApprovedUse::None, Some(&facts())), "{script}");
+    }
+    definitions
+}
+
+fn analyzed(script: &str) -> Vec<Statement> {
+    crate::sql::analyze(script.as_bytes(), &crate::sql::LexerSettings::default()).statements
 }
 
 fn code(schema: &str, name: &str) -> CodeUse {

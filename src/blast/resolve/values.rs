@@ -22,7 +22,9 @@ const MAKES_VALUES_OF_TYPES: [&str; 5] = [
 impl<'a> Resolver<'a> {
     pub(super) fn types(&mut self, statement: &Statement) {
         for name in &statement.types {
-            self.cast(canonical_type(&name.name));
+            let name = canonical_type(&name.name);
+            self.redefined_name(ObjectKind::Type, name);
+            self.cast(name);
         }
         self.declared_types(&statement.declared_types);
         if self.facts.types.is_empty() {

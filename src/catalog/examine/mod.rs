@@ -190,7 +190,7 @@ fn approve(request: &RadiusRequest, facts: &Facts, place: Place) -> Result<Appro
     let SearchPath::Known(path) = &request.names.search_path else {
         return Err("the session's search path is not known".to_owned());
     };
-    if request.names.pending_definitions || !request.names.temporary.is_empty() {
+    if !request.names.definitions.is_empty() || !request.names.temporary.is_empty() {
         return Err("the session has definitions of its own, which nobody else sees".to_owned());
     }
     let (schema, name, from) = match place {

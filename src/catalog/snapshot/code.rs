@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{Assembly, COLUMNS, DEFAULT, FUNCTION, Line, Malformed, Place, RELATION, TYPE};
 use crate::blast::casts::makes_json;
+use crate::blast::extensions::reviewed;
 use crate::blast::facts::{CodeUse, FIRST_USER_OID, Operands, UserFunction, UserOperator};
-use crate::catalog::extensions::reviewed;
 
 impl Assembly {
     pub(super) fn functions(&mut self, lines: &[Line]) -> Result<(), Malformed> {

@@ -8,8 +8,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Assembly, Line, Malformed};
+use crate::blast::extensions::is_reviewed;
 use crate::blast::resolve::IMPLICIT_OPERATORS;
-use crate::catalog::extensions::is_reviewed;
 
 /// What is not reviewed and may be meant by a name.
 #[derive(Default)]

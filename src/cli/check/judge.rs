@@ -7,7 +7,7 @@ use super::Requester;
 use super::database::Database;
 use super::source::{Origin, Place, Places, Source};
 use crate::blast::resolve::{NameContext, Resolved, SearchPath, resolve};
-use crate::blast::{Facts, Radius, within};
+use crate::blast::{ApprovedUse, Facts, Radius, within};
 use crate::policy::{Carrier, Engine, Identity, Outcome, Request, Verdict};
 use crate::sql::lexer::{LexError, LexErrorReason, lex};
 use crate::sql::psql::{Piece, Pieces};
@@ -19,7 +19,8 @@ use crate::sql::settings::Encoding;
 use crate::sql::split::split;
 use crate::sql::token::TokenKind;
 use crate::sql::{
-    Action, DiscardTarget, Effect, LexerSettings, Limits, Object, ObjectKind, SessionChange, Statement, analyze_within,
+    Action, DiscardTarget, Effect, LexerSettings, Limits, Object, ObjectKind, Redefinition, SessionChange, Statement,
+    analyze_within,
 };
 
 /// A statement longer than this is not understood.
@@ -247,6 +248,7 @@ impl Judge<'_> {
             declared_types: Vec::new(),
             assigned: None,
             assumptions: Vec::new(),
+            redefines: Redefinition::Anything,
         };
         let resolved = Resolved { effects: statement.effects.clone(), ..Resolved::default() };
         let risk = assess_unreadable(&statement, &resolved.effects);
@@ -317,7 +319,8 @@ impl Judge<'_> {
                 reasons.push(reason.clone());
             }
         }
-        self.session.after(&statement, sql, &resolved, self.database.is_some());
+        let asked = self.database.is_some().then_some(&*self.facts);
+        self.session.after(&statement, sql, &resolved, asked);
         let sql = String::from_utf8_lossy(sql).into_owned();
         let origin = source.origin.clone();
         let effects = resolved.effects;
@@ -431,11 +434,12 @@ impl Session {
         }
     }
 
-    fn after(&mut self, statement: &Statement, sql: &[u8], resolved: &Resolved, asked: bool) {
-        // Nothing is run, so what a script defines is never in the catalog.
+    fn after(&mut self, statement: &Statement, sql: &[u8], resolved: &Resolved, asked: Option<&Facts>) {
+        // Nothing is run, so what a script defines is never in the catalog; nor is what its code may define.
         let defines = [Action::Create, Action::Alter, Action::Drop, Action::Grant];
-        self.names.pending_definitions |=
-            asked && resolved.effects.iter().any(|effect| !effect.temporary && defines.contains(&effect.action));
+        let defined = resolved.effects.iter().filter(|effect| defines.contains(&effect.action));
+        let defined: Vec<_> = asked.map(|_| defined.cloned().collect()).unwrap_or_default();
+        self.names.definitions.note(&statement.redefines, &defined, ApprovedUse::None, asked);
         within::follow_temporary(&mut self.names, statement, resolved);
         if statement.session.contains(&SessionChange::DropAtCommit) {
             let made = statement.session.iter().filter_map(|change| match change {

@@ -6,7 +6,7 @@ use crate::sql::effect::{Action, Effect, Object, ObjectKind};
 use crate::sql::functions::{Class, builtin, keyword_call};
 use crate::sql::keyword::{Category, Keyword};
 use crate::sql::query::Parser;
-use crate::sql::statement::Name;
+use crate::sql::statement::{Name, Redefinition};
 use crate::sql::token::TokenKind;
 
 /// Tokens of an action that are shown.
@@ -94,6 +94,10 @@ impl<'a> Parser<'a> {
         if let Some(table) = named.table {
             self.found.effect(Effect::new(Action::Alter, table));
         }
+        if kind.kind == ObjectKind::Type && self.cursor.at_ahead(1, Keyword::Value) {
+            // Of an enumeration: a value more, or another name for one.
+            self.found.redefines = Redefinition::Nothing;
+        }
         let words = self.words(WORDS_SHOWN);
         let owner = self.cursor.at(Keyword::Owner);
         self.cursor.skip_rest();
@@ -127,7 +131,10 @@ impl<'a> Parser<'a> {
 
     /// `action, action`: what each does, for the approver, and what it takes away.
     fn alter_actions(&mut self, object: &Object) -> Parsed<()> {
+        self.found.redefines = Redefinition::Nothing;
         loop {
+            let redefines = self.redefinition_of_action(object.kind);
+            self.found.redefines = std::mem::take(&mut self.found.redefines).and(redefines);
             let words = self.action_words();
             let kind = object.kind.as_str().replace('_', " ");
             self.found.reason(format!("alters {kind} {object}: {words}"));

@@ -5,7 +5,7 @@ use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, Object, ObjectKind};
 use crate::sql::keyword::Keyword;
 use crate::sql::query::Parser;
-use crate::sql::statement::SessionChange;
+use crate::sql::statement::{Redefinition, SessionChange};
 use crate::sql::token::TokenKind;
 
 /// Words between CREATE and the kind of object.
@@ -126,6 +126,7 @@ impl<'a> Parser<'a> {
         let reason = format!("creates {name} on {}{blocks}", table.display());
         self.found.effect_because(if temporary { effect.temporary() } else { effect }, reason);
         self.found.effect(Effect::new(Action::Alter, table.to_object(ObjectKind::Table)));
+        self.found.redefines = Redefinition::Nothing;
         Ok("CREATE INDEX".to_owned())
     }
 
@@ -179,6 +180,7 @@ impl<'a> Parser<'a> {
         self.created(Object::new(ObjectKind::Schema, name), Modifiers::default());
         if more {
             self.found.reason(format!("and objects in schema {name}"));
+            self.found.redefines = Redefinition::Anything;
         }
         Ok("CREATE SCHEMA".to_owned())
     }

@@ -6,7 +6,7 @@ use crate::sql::effect::{Action, Effect, Object, ObjectKind};
 use crate::sql::keyword::Keyword;
 use crate::sql::query::Parser;
 use crate::sql::setting::parse_bool;
-use crate::sql::statement::{FunctionUse, Notation, SessionChange};
+use crate::sql::statement::{FunctionUse, Notation, Redefinition, SessionChange};
 use crate::sql::token::TokenKind;
 
 impl<'a> Parser<'a> {
@@ -256,6 +256,7 @@ impl<'a> Parser<'a> {
         self.cursor.skip_rest();
         let reason = format!("{verb} {} {object}", kind.kind.as_str().replace('_', " "));
         self.found.effect_because(Effect::new(Action::Alter, object), reason);
+        self.found.redefines = Redefinition::Nothing;
         Ok(command.to_owned())
     }
 

@@ -12,6 +12,7 @@ mod grant;
 mod maintain;
 mod object;
 mod prepared;
+mod redefinition;
 mod session;
 mod table;
 mod transaction;

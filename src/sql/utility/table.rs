@@ -7,7 +7,7 @@ use crate::sql::effect::{Action, Effect, ObjectKind};
 use crate::sql::functions::{Class, builtin};
 use crate::sql::keyword::Keyword;
 use crate::sql::query::{Parser, Relation};
-use crate::sql::statement::{Name, SessionChange};
+use crate::sql::statement::{Name, Redefinition, SessionChange};
 use crate::sql::token::TokenKind;
 
 impl<'a> Parser<'a> {
@@ -17,6 +17,7 @@ impl<'a> Parser<'a> {
         let name = self.qualified_name(NamePosition::NonReserved)?;
         let temporary = modifiers.temporary || name.schema == Some("pg_temp");
         self.created(name.to_object(ObjectKind::Table), Modifiers { temporary, may_exist, ..modifiers });
+        self.found.redefines = Redefinition::Named.and(self.key_targets());
         if self.at_defining_query() {
             self.create_table_as()?;
             return Ok("CREATE TABLE AS".to_owned());

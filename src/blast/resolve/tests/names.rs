@@ -74,8 +74,9 @@ fn a_temporary_schema_by_number_may_be_anothers() {
 
 #[test]
 fn what_is_defined_in_the_open_transaction_is_not_trusted() {
-    let context = NameContext { pending_definitions: true, ..usual() };
+    let context = NameContext { definitions: defined("CREATE TABLE new (a int)"), ..usual() };
     expect(&on(Action::Read, "new"), &facts(), &context, &["read table new", "execute table new?"]);
+    expect(&on(Action::Read, "other"), &facts(), &context, &["read table other"]);
 }
 
 #[test]
@@ -121,7 +122,7 @@ fn a_bound_that_rests_on_a_column_which_is_not_there_is_none() {
     }
     let temporary = NameContext { temporary: ["staging"].into_iter().collect(), ..usual() };
     assert_eq!(extent("id", &["staging"], &temporary), Extent::Bounded);
-    let pending = NameContext { pending_definitions: true, ..usual() };
+    let pending = NameContext { definitions: defined("GRANT SELECT ON staging TO u"), ..usual() };
     assert_eq!(resolve(&update("id", &["staging"]), &facts, &pending).effects[0].extent, Extent::Bounded);
     let other = Statement { effects: on(Action::Update, "orders").effects, ..update("id", &["staging"]) };
     assert_eq!(resolve(&other, &facts, &usual()).effects[0].extent, Extent::Bounded);

@@ -39,7 +39,7 @@ fn connection_strings_are_secret_where_there_are_any() {
     };
     let without = Facts { without_subscriptions: true, ..facts.clone() };
     let unmapped = Facts { without_user_mappings: true, ..facts.clone() };
-    let pending = NameContext { pending_definitions: true, ..usual() };
+    let pending = NameContext { definitions: defined("CREATE SERVER s FOREIGN DATA WRAPPER w"), ..usual() };
     for sql in ["select subconninfo from pg_subscription", "table subs", "select * from pg_subscription"] {
         assert!(secrets(sql, &facts, &usual()), "{sql}");
         assert!(!secrets(sql, &without, &usual()), "{sql}");

@@ -54,7 +54,7 @@ const FIRST_USER_OID: u32 = 16_384;
 
 /// Whether a function of an extension is reviewed. `language` is its language's OID: of those that users add,
 /// nothing is known.
-pub(super) fn reviewed(extension: &str, function: &str, volatile: bool, language: u32) -> bool {
+pub(crate) fn reviewed(extension: &str, function: &str, volatile: bool, language: u32) -> bool {
     if language >= FIRST_USER_OID || EXCEPTIONS.contains(&(extension, function)) {
         return false;
     }
@@ -70,7 +70,7 @@ pub(super) fn reviewed(extension: &str, function: &str, volatile: bool, language
 }
 
 /// Whether an extension is one whose functions are reviewed, if not all.
-pub(super) fn is_reviewed(extension: &str) -> bool {
+pub(crate) fn is_reviewed(extension: &str) -> bool {
     REVIEWED.iter().any(|(name, _)| *name == extension)
 }
 

@@ -1,0 +1,66 @@
+//! Which later statements of its transaction a definition concerns, where what it names does not tell.
+
+use crate::sql::effect::ObjectKind;
+use crate::sql::keyword::Keyword;
+use crate::sql::query::Parser;
+use crate::sql::statement::Redefinition;
+use crate::sql::token::TokenKind;
+
+impl Parser<'_> {
+    /// The tables that keys point to in what is left of the statement: a change of their rows reaches further now.
+    pub(super) fn key_targets(&self) -> Redefinition {
+        self.targets_until(|_| false)
+    }
+
+    /// That of the action of ALTER that begins here, on a relation of that kind.
+    pub(super) fn redefinition_of_action(&self, kind: ObjectKind) -> Redefinition {
+        if let Some(name) = self.new_name() {
+            return Redefinition::And(vec![name]);
+        }
+        if kind != ObjectKind::Table {
+            return Redefinition::Named;
+        }
+        match self.cursor.keyword() {
+            Some(Keyword::Add) => self.targets_until(|kind| kind == TokenKind::Comma),
+            Some(Keyword::Alter | Keyword::Validate | Keyword::Cluster | Keyword::Reset) => Redefinition::Nothing,
+            Some(Keyword::Set) if self.cursor.kind_at(1) == Some(TokenKind::OpenParen) => Redefinition::Nothing,
+            Some(Keyword::Drop) if self.cursor.at_ahead(1, Keyword::Constraint) => Redefinition::Nothing,
+            // Columns that are gone, triggers, rules, row security, parents, owners: all that uses the table.
+            _ => Redefinition::Named,
+        }
+    }
+
+    /// `REFERENCES [schema.]name` up to a token outside parentheses.
+    fn targets_until(&self, ends: impl Fn(TokenKind) -> bool) -> Redefinition {
+        let mut targets = Vec::new();
+        let (mut ahead, mut depth) = (0, 0_usize);
+        while let Some(kind) = self.cursor.kind_at(ahead) {
+            match kind {
+                TokenKind::OpenParen => depth += 1,
+                TokenKind::CloseParen => depth = depth.saturating_sub(1),
+                _ if depth == 0 && ends(kind) => break,
+                _ if self.cursor.at_ahead(ahead, Keyword::References) => {
+                    targets.extend(self.last_part_of_name(ahead + 1));
+                }
+                _ => {}
+            }
+            ahead += 1;
+        }
+        if targets.is_empty() { Redefinition::Nothing } else { Redefinition::And(targets) }
+    }
+
+    /// `RENAME TO name`
+    fn new_name(&self) -> Option<String> {
+        let renames = self.cursor.at(Keyword::Rename) && self.cursor.at_ahead(1, Keyword::To);
+        renames.then(|| self.last_part_of_name(2)).flatten()
+    }
+
+    /// The last part of the name that stands so many tokens ahead.
+    fn last_part_of_name(&self, mut ahead: usize) -> Option<String> {
+        while self.cursor.kind_at(ahead + 1) == Some(TokenKind::Dot) {
+            ahead += 2;
+        }
+        let is_name = matches!(self.cursor.kind_at(ahead), Some(TokenKind::Word | TokenKind::QuotedIdentifier));
+        is_name.then(|| self.cursor.text_at(ahead).to_owned())
+    }
+}
