@@ -69,32 +69,34 @@ impl Definitions {
         // Code that was approved for its body is not in the text.
         let tells_all = *redefines == Redefinition::Nothing && approved == ApprovedUse::None;
         let mut state = State::Nothing;
-        for effect in effects {
+        for effect in effects.iter().filter(|effect| defines(effect)) {
             match effect.action {
                 Action::Execute | Action::Unknown => state = State::Anything,
                 Action::Grant => state = state.max(State::Named),
-                Action::Create | Action::Alter | Action::Drop if !effect.temporary => {
+                _ => {
                     let concerns = if tells_all { Concern::Nothing } else { concern(effect, facts) };
                     state = state.max(self.add(&effect.object.name, concerns)).max(self.add_more(redefines));
                 }
-                _ => {}
             }
         }
-        if approved == ApprovedUse::Unsettling || self.relations.len() + self.names.len() > MOST_NAMES {
+        if approved == ApprovedUse::Unsettling {
             state = State::Anything;
         }
         self.state = self.state.max(state);
-        if self.concern_everything() {
-            (self.relations, self.names) = (HashSet::new(), HashSet::new());
-        }
         state != State::Nothing
     }
 
     fn add(&mut self, name: &str, concerns: Concern) -> State {
+        let is_full = self.relations.len() + self.names.len() >= MOST_NAMES;
         match concerns {
             Concern::Nothing => {}
+            _ if is_full => return State::Anything,
             Concern::Relation => drop(self.relations.insert(name.to_owned())),
             Concern::Name => drop(self.names.insert(name.to_owned())),
+            Concern::NameAndMore => {
+                self.names.insert(name.to_owned());
+                return State::Anything;
+            }
             Concern::Everything => return State::Anything,
         }
         State::Named
@@ -103,12 +105,23 @@ impl Definitions {
     fn add_more(&mut self, redefines: &Redefinition) -> State {
         match redefines {
             Redefinition::Nothing | Redefinition::Named => State::Named,
+            Redefinition::And(relations) if self.relations.len() + relations.len() > MOST_NAMES => State::Anything,
             Redefinition::And(relations) => {
                 self.relations.extend(relations.iter().cloned());
                 State::Named
             }
             Redefinition::Anything => State::Anything,
         }
+    }
+}
+
+/// Whether an effect is one that [`Definitions::note`] would add something for.
+#[must_use]
+pub const fn defines(effect: &Effect) -> bool {
+    match effect.action {
+        Action::Create | Action::Alter | Action::Drop => !effect.temporary,
+        Action::Grant | Action::Execute | Action::Unknown => true,
+        _ => false,
     }
 }
 
@@ -121,6 +134,8 @@ enum Concern {
     Relation,
     /// Whatever uses the function or type of its name.
     Name,
+    /// Whatever uses the function of its name, and more.
+    NameAndMore,
     /// More than uses its name.
     Everything,
 }
@@ -142,7 +157,7 @@ fn concern(effect: &Effect, facts: Option<&Facts>) -> Concern {
                     facts.functions.get(name).is_some_and(|all| all.iter().any(|function| function.code.reviewed))
                 });
             // Its new name does not stand in the effect.
-            if is_reviewed || effect.action == Action::Alter { Concern::Everything } else { Concern::Name }
+            if is_reviewed || effect.action == Action::Alter { Concern::NameAndMore } else { Concern::Name }
         }
         ObjectKind::Type | ObjectKind::Domain if effect.action == Action::Alter => Concern::Everything,
         ObjectKind::Type | ObjectKind::Domain => Concern::Name,

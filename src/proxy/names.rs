@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::decide::Decision;
 use crate::audit::Recorded;
+use crate::blast::Definitions;
 use crate::sql::LexerSettings;
 
 /// How many names of each kind are remembered. A client may make more; those are unknown to us, so they wait.
@@ -105,6 +106,17 @@ pub(super) struct Portal {
     pub(super) record: Option<Recorded>,
     /// How long it lives.
     pub(super) lifetime: Lifetime,
+}
+
+impl Portal {
+    /// Whether it runs a function that the open transaction may have made anew.
+    pub(super) fn runs_any_of(&self, definitions: &Definitions) -> bool {
+        let mut resolved = self.decision.parts.iter().map(|part| &part.resolved);
+        resolved.any(|resolved| {
+            let mut code = resolved.code.iter().chain(&resolved.approved_code);
+            code.any(|code| definitions.concern_name(&code.name))
+        })
+    }
 }
 
 /// How long a portal lives.

@@ -11,6 +11,7 @@ use super::pending::{Completed, Pending, Reply, Unit, UnitRecord};
 use super::refusal::{Planted, Refusal};
 use super::session::{Batch, Cancelled, Meaning, Session, Skipping, Stage};
 use crate::audit::{Encoded, Record, RecordKind, Recorded};
+use crate::blast::definitions::defines;
 use crate::gate::{NoWait, Wait};
 use crate::policy::Outcome;
 use crate::sql::{Action, Effect, LexerSettings, SessionChange};
@@ -342,9 +343,6 @@ impl Session {
             matches!(change, SessionChange::Commit | SessionChange::Rollback | SessionChange::RollbackToSavepoint(_))
         };
         let drops = |effect: &Effect| matches!(effect.action, Action::Alter | Action::Drop);
-        let defines = |effect: &Effect| {
-            matches!(effect.action, Action::Create | Action::Alter | Action::Drop) && !effect.temporary
-        };
         if decision.nature.sequel != Sequel::Same
             || decision.effects.iter().any(defines)
             || (self.has_uncommitted_names() && decision.changes.iter().any(undoes))

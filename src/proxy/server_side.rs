@@ -18,8 +18,9 @@ use super::session::{
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
 use crate::audit::{RecordKind, Recorded};
-use crate::blast::{Definitions, SearchPath};
-use crate::sql::{Action, DiscardTarget, Effect, Encoding, LexerSettings, Redefinition, SessionChange};
+use crate::blast::definitions::defines;
+use crate::blast::{ApprovedUse, Definitions, SearchPath};
+use crate::sql::{Action, DiscardTarget, Effect, Encoding, LexerSettings, ObjectKind, Redefinition, SessionChange};
 use crate::wire::backend::{CommandComplete, ParameterDescription, ParameterStatus, TransactionStatus};
 use crate::wire::{BackendTag, DecodeError, Header, ReportFields, encode};
 
@@ -477,23 +478,36 @@ impl Session {
     /// What may have changed definitions makes the facts old; before its transaction is committed, nobody else
     /// can see what it made of them.
     fn note_definitions(&mut self, decision: &Decision) {
+        if decision.approved != ApprovedUse::Unsettling && !decision.effects.iter().any(defines) {
+            return;
+        }
         let facts = self.ground.shared_facts().cloned();
         let facts = facts.as_deref();
         let definitions = &mut self.names.definitions;
-        let mut defines = false;
         for Part { statement, resolved } in &decision.parts {
-            defines |= definitions.note(&statement.redefines, &resolved.effects, resolved.approved, facts);
+            definitions.note(&statement.redefines, &resolved.effects, resolved.approved, facts);
         }
         let by_name = |change: &SessionChange| {
             matches!(change, SessionChange::ExecutePrepared { .. } | SessionChange::FetchCursor(_))
         };
         if decision.parts.is_empty() || decision.changes.iter().any(by_name) {
             // What it runs is no part of it.
-            defines |= definitions.note(&Redefinition::Anything, &decision.effects, decision.approved, facts);
+            definitions.note(&Redefinition::Anything, &decision.effects, decision.approved, facts);
         }
-        if defines {
-            self.session_epoch += 1;
+        self.session_epoch += 1;
+        let routines = [ObjectKind::Function, ObjectKind::Procedure, ObjectKind::Aggregate, ObjectKind::Routine];
+        let of_routine = |effect: &Effect| effect.action != Action::Execute && routines.contains(&effect.object.kind);
+        if !decision.effects.iter().any(of_routine) {
+            return;
         }
+        // The plans of portals stand, but the body of a function is looked up when it is called.
+        let definitions = &self.names.definitions;
+        self.portals.retain(|_, portal| {
+            if portal.runs_any_of(definitions) {
+                portal.state = PortalState::NeedsApproval;
+            }
+            true
+        });
     }
 
     /// The transaction is over: what it defined can be seen, once the catalog has been looked at again.

@@ -156,6 +156,12 @@ impl<'a> Sum<'a> {
                 if let Some(portal) = known {
                     self.runs_unguardable |= portal.decision.nature.guardable == Guardable::No;
                     self.effects.extend(effects_of_fetching(portal));
+                    if portal.state == PortalState::NeedsApproval {
+                        for part in &portal.decision.parts {
+                            let resolved = resolved(&part.statement, self.names(around), around);
+                            self.run(&resolved);
+                        }
+                    }
                     self.approves(portal.decision.approved, &portal.decision.approved_code);
                 } else {
                     self.unknown_name("cursor", name);
