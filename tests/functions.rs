@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use pgsluice::cli::demo::throwaway::Throwaway;
 use serde_json::{Value, json};
 
-use crate::support::wire::{Wire, bind, execute, parse, query, sync};
+use crate::support::wire::{Wire, bind, execute, message, parse, query, sync, text};
 use crate::support::{Proxy, shop};
 
 const TIDY: &str = "create or replace function public.tidy(n integer) returns bigint language sql set search_path = public as \
@@ -240,4 +240,30 @@ impl Counter {
         self.proxy.none_held();
         assert!(self.exists(1));
     }
+}
+
+/// A portal's plan stands, but the server looks up the body of a function when it is called.
+#[test]
+fn a_portal_over_an_approved_function_waits_when_the_transaction_makes_that_anew() {
+    let counter = Counter::open();
+    counter.approve();
+    let mut session = counter.session();
+    let opened_in_sql = query("declare c cursor for select tidy(id) from customers");
+    let opened = [parse("select tidy(id) from customers"), message(b'B', &[text("c"), vec![0; 7]].concat()), sync()];
+    let fetched = [message(b'E', &[text("c"), vec![0, 0, 0, 1]].concat()), sync()];
+    for (opened, fetched) in [(opened_in_sql, query("fetch c")), (opened.concat(), fetched.concat())] {
+        session.query("begin");
+        session.raw(&opened);
+        assert!(session.reply().errors.is_empty());
+        session.raw(&fetched);
+        assert!(session.reply().errors.is_empty());
+        session.raw(&query(&TIDY.replace("id = n", "id > n")));
+        counter.proxy.approve_next(&[]);
+        assert!(session.reply().errors.is_empty());
+        session.raw(&fetched);
+        counter.proxy.deny_next("a test");
+        assert!(session.reply().errors[0].message.contains("was denied"));
+        session.query("rollback");
+    }
+    assert!(counter.exists(500));
 }

@@ -6,7 +6,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use crate::support::place::{Place, batch, passes};
-use crate::support::wire::{message, parse, query, sync};
+use crate::support::wire::query;
 
 /// Tables that nothing hangs on, and functions that empty another one.
 const SETUP: &str = "
@@ -123,34 +123,6 @@ fn a_definition_counts_for_what_is_sent_right_behind_it() {
     assert!(session.reply().errors.is_empty());
     assert_eq!(session.reply().errors[0].code, "42501");
     passes(&mut session, "rollback");
-    assert_eq!(place.orders(), "500");
-}
-
-/// A cursor's plan stands, but the body of a function is looked up when it is called.
-#[test]
-fn a_cursor_that_was_approved_waits_when_a_function_it_runs_is_made_anew() {
-    let place = Place::open_with(SETUP, &[]);
-    let mut session = place.session();
-    let replaced =
-        "create or replace function wipe() returns int volatile language plpgsql as $$ begin return 3; end $$";
-    for (opened, fetched) in [
-        (query("declare c cursor for select wipe() from notes"), query("fetch c")),
-        (
-            [parse("select wipe() from notes"), message(b'B', b"c\0\0\0\0\0\0\0\0"), sync()].concat(),
-            [message(b'E', b"c\0\0\0\0\0"), sync()].concat(),
-        ),
-    ] {
-        passes(&mut session, "begin");
-        session.raw(&opened);
-        place.proxy.approve_next(&[]);
-        assert!(session.reply().errors.is_empty());
-        place.approved(&mut session, "create or replace function other() returns int language sql as 'select 1'");
-        place.approved(&mut session, replaced);
-        session.raw(&fetched);
-        place.proxy.deny_next("no");
-        assert_eq!(session.reply().errors[0].code, "42501");
-        passes(&mut session, "rollback");
-    }
     assert_eq!(place.orders(), "500");
 }
 
