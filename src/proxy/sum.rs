@@ -86,9 +86,7 @@ impl<'a> Sum<'a> {
         if let Some(part) = self.parts.get(own).filter(|part| within::concerns_names(&part.statement, &part.resolved)) {
             let mut resolved = part.resolved.clone();
             resolved.columns_run_code |= self.columns_run_code;
-            let names = self.names.get_or_insert_with(|| around.names.clone());
-            within::follow(names, statement, &resolved, around.facts);
-            self.names_changed += 1;
+            self.follow_names(statement, &resolved, around);
         }
     }
 
@@ -146,7 +144,7 @@ impl<'a> Sum<'a> {
                 if let Some(portal) = known {
                     self.changes.extend(portal.decision.changes.iter().cloned());
                     for part in &portal.decision.parts {
-                        self.settles(&part.statement, &part.resolved, around);
+                        self.follow_names(&part.statement, &part.resolved, around);
                     }
                 }
                 if !self.fetched_here.insert(name) {
@@ -223,9 +221,14 @@ impl<'a> Sum<'a> {
     /// Follows what a statement that is run by name leaves behind: settings, as by `set_config`, names, or nobody knows what.
     fn settles(&mut self, body: &Statement, resolved: &Resolved, around: &Surroundings<'a>) {
         self.changes.extend(body.session.iter().cloned());
-        if within::concerns_names(body, resolved) {
+        self.follow_names(body, resolved, around);
+    }
+
+    /// Brings the names up to date behind a statement.
+    fn follow_names(&mut self, statement: &Statement, resolved: &Resolved, around: &Surroundings<'a>) {
+        if within::concerns_names(statement, resolved) {
             let names = self.names.get_or_insert_with(|| around.names.clone());
-            within::follow(names, body, resolved, around.facts);
+            within::follow(names, statement, resolved, around.facts);
             self.names_changed += 1;
         }
     }
