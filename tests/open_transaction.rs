@@ -83,6 +83,32 @@ fn what_uses_a_new_definition_waits_until_it_is_committed() {
     assert_eq!(place.orders(), "500");
 }
 
+/// Code that nobody sees through may define something; the server says whether it has.
+#[test]
+fn what_code_has_defined_waits_and_what_it_has_not_goes_on() {
+    let place = Place::open_with(SETUP, &[]);
+    let mut session = place.session();
+    for (code, uses) in [
+        ("perform 1", None),
+        ("create temp table mine (id serial primary key, at timestamptz default now())", None),
+        ("create or replace view v as select id from trapped", Some("insert into v values (2)")),
+        ("create or replace view v as select id from trapped", Some("select * from public.versions")),
+        ("alter table children rename deep to deeper", Some("select * from public.versions")),
+        ("drop view v", Some("select 1 from public.notes")),
+    ] {
+        passes(&mut session, "set search_path = public");
+        passes(&mut session, "begin");
+        place.approved(&mut session, &format!("do $$ begin {code}; end $$"));
+        match uses {
+            Some(uses) => drop(place.waits(&mut session, uses)),
+            None => drop(passes(&mut session, "insert into notes values (2); select id from v")),
+        }
+        passes(&mut session, "rollback");
+        passes(&mut session, "select id from v");
+    }
+    assert_eq!(place.orders(), "500");
+}
+
 #[test]
 fn a_migration_goes_on_with_what_it_has_not_changed_and_with_plain_columns_of_what_it_has() {
     let place = Place::open_with(SETUP, &[]);

@@ -240,7 +240,10 @@ fn a_search_path_that_is_set_by_name_hides_nothing_any_more() {
 fn a_temporary_tables_definition_changes_nothing_else_unasked() {
     let setup = "create type ct as (a int, b text); create table parent (id int); alter table parent owner to shop; \
                  create function public.substring(text, text, text, text) returns text language plpgsql as \
-                 'begin delete from public.orders; return null; end'";
+                 'begin delete from public.orders; return null; end'; \
+                 create function sly(int, int) returns int language plpgsql as 'begin delete from public.orders; return 0; end'; \
+                 create operator class sly_ops for type int using btree as operator 1 <, operator 2 <=, operator 3 =, \
+                 operator 4 >=, operator 5 >, function 1 sly(int, int)";
     let place = Place::open_with(setup, &[]);
     let mut session = place.session();
     passes(&mut session, "create temp table t (c text, d bigint)");
@@ -255,12 +258,17 @@ fn a_temporary_tables_definition_changes_nothing_else_unasked() {
         "create temp table k (b int check (set_config('search_path', 'public, pg_temp', false) is not null))",
         "alter table pg_temp.t inherit public.parent",
         "alter table t inherit parent",
+        "create index on t (d public.sly_ops)",
+        "alter table t add exclude using btree (d sly_ops with =)",
+        "create temp table k (a int, exclude using btree (a public.sly_ops with =))",
+        "create temp table k (a int) partition by range (a sly_ops)",
     ] {
         place.waits(&mut session, sql);
     }
     for sql in [
         "alter table t alter column c type varchar(20) using trim(c)",
         "alter table t add column e int default 1, add check (d > 0)",
+        "create temp table p (a text) partition by range (a text_pattern_ops)",
         "alter table pg_temp.t rename to u",
         "create temp table base (c int); create temp table derived () inherits (base)",
     ] {

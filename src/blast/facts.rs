@@ -16,6 +16,8 @@ pub struct Facts {
     /// Differs between any two snapshots, of any databases, that differ, and goes up with time: what was decided
     /// with an older one is decided again.
     pub version: u64,
+    /// What they are from: a transaction that sees the same has defined nothing.
+    pub seen: Seen,
     /// The database.
     pub database: String,
     /// `server_version_num`, e.g. 150018.
@@ -29,6 +31,8 @@ pub struct Facts {
     pub functions: HashMap<String, Vec<UserFunction>>,
     /// Operators that are not the server's own, by symbol.
     pub operators: HashMap<String, Vec<UserOperator>>,
+    /// What operator classes of users run, by name, where it is not reviewed.
+    pub operator_classes: HashMap<String, Vec<CodeUse>>,
     /// Types that run code of users when a value is cast to them or made of them (domains with checks, types that
     /// contain them, types with cast functions), by name: the functions. The server's own types stand here where
     /// a user has made a cast to them.
@@ -64,6 +68,15 @@ pub struct Facts {
     pub time_limits: HashMap<String, String>,
     /// The same of roles that have their own, by role and name.
     pub role_time_limits: HashMap<(String, String), String>,
+}
+
+/// What the server says of all its definitions at a time, each of these differing whenever any of them does.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Of all but the names of columns.
+    pub definitions: String,
+    /// Of the names of columns.
+    pub columns: String,
 }
 
 impl Facts {

@@ -8,7 +8,7 @@ mod functions;
 mod link;
 mod node_tree;
 mod plan;
-mod queries;
+pub(crate) mod queries;
 mod radius;
 mod side;
 mod snapshot;

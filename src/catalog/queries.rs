@@ -18,52 +18,71 @@ pub(super) const BEGIN: &str =
     "begin isolation level repeatable read read only; set local search_path = pg_catalog, pg_temp";
 
 /// A value that changes whenever a definition that matters does: for each catalog the number of rows and a sum over
-/// the row versions. An update in place (`reltuples`) does not change it; CREATE OR REPLACE does.
-pub(super) const FINGERPRINT: &str = "
-with temporary as materialized (select oid from pg_namespace where nspname ~ '^pg_(toast_)?temp_'),
+/// the row versions. An update in place (`reltuples`) does not change it; CREATE OR REPLACE does. It means the same with
+/// any search path, so that a session can be asked what its own transaction sees.
+pub(crate) const FINGERPRINT: &str = "
+with temporary as materialized (
+  select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.~) '^pg_(toast_)?temp_'),
 rows(oid, xmin) as (
-  select oid, xmin from pg_namespace where oid >= 16384 and oid not in (select oid from temporary)
-  union all select oid, xmin from pg_class where oid >= 16384 and relpersistence <> 't'
-  union all select oid, xmin from pg_proc where oid >= 16384
-  union all select oid, xmin from pg_type where oid >= 16384 and typnamespace not in (select oid from temporary)
-  union all select oid, xmin from pg_operator where oid >= 16384
-  union all select oid, xmin from pg_cast where oid >= 16384
-  union all select oid, xmin from pg_rewrite where oid >= 16384
-  union all select oid, xmin from pg_trigger where oid >= 16384
-  union all select oid, xmin from pg_policy
-  union all select oid, xmin from pg_attrdef
-  union all select oid, xmin from pg_constraint where oid >= 16384 and connamespace not in (select oid from temporary)
-  union all select oid, xmin from pg_opclass where oid >= 16384
-  union all select oid, xmin from pg_amproc where oid >= 16384
-  union all select oid, xmin from pg_amop where oid >= 16384
-  union all select oid, xmin from pg_event_trigger
-  union all select oid, xmin from pg_extension
-  union all select oid, xmin from pg_statistic_ext
-  union all select inhrelid, xmin from pg_inherits
-  union all select setrole, xmin from pg_db_role_setting
-  union all select objid, xmin from pg_depend where refclassid = 3079
-  union all select a.attrelid, a.xmin from pg_constraint k join pg_attribute a on a.attrelid = k.confrelid
-            where k.contype = 'f' and a.attnum = any (k.confkey)
-  union all select a.attrelid, a.xmin from pg_partitioned_table p join pg_attribute a on a.attrelid = p.partrelid
-            where a.attnum > 0
-  union all select subdbid, '0'::xid from pg_subscription
-  union all select umid, '0'::xid from pg_user_mappings
-  union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
-            where c.oid >= 16384 and c.relkind = 'c' and a.attnum > 0
-  union all select a.attrelid, a.xmin from pg_attribute a join pg_class c on c.oid = a.attrelid
-            where a.atttypid >= 16384 and a.attnum > 0 and c.relpersistence <> 't'
-              and exists (select from pg_type where oid >= 16384 and typtype = 'd')
-  union all select a.attrelid, a.xmin from pg_cast k join pg_attribute a on a.atttypid in (k.castsource, k.casttarget)
-            join pg_class c on c.oid = a.attrelid
-            where k.oid >= 16384 and k.castcontext = 'a' and k.castfunc <> 0 and a.attnum > 0 and c.relpersistence <> 't')
-select count(*) || '.' || coalesce(sum(hashint8extended((oid::bigint << 32) | xmin::text::bigint, 0)), 0)
+  select oid, xmin from pg_catalog.pg_namespace
+            where oid operator(pg_catalog.>=) 16384 and not oid operator(pg_catalog.=) any (select oid from temporary)
+  union all select oid, xmin from pg_catalog.pg_class
+            where oid operator(pg_catalog.>=) 16384 and relpersistence operator(pg_catalog.<>) 't'
+  union all select oid, xmin from pg_catalog.pg_proc where oid operator(pg_catalog.>=) 16384
+  union all select oid, xmin from pg_catalog.pg_type
+            where oid operator(pg_catalog.>=) 16384 and not typnamespace operator(pg_catalog.=) any (select oid from temporary)
+  union all select oid, xmin from pg_catalog.pg_operator where oid operator(pg_catalog.>=) 16384
+  union all select oid, xmin from pg_catalog.pg_cast where oid operator(pg_catalog.>=) 16384
+  union all select oid, xmin from pg_catalog.pg_rewrite where oid operator(pg_catalog.>=) 16384
+  union all select oid, xmin from pg_catalog.pg_trigger where oid operator(pg_catalog.>=) 16384
+  union all select oid, xmin from pg_catalog.pg_policy
+  union all select oid, xmin from pg_catalog.pg_attrdef where not adrelid operator(pg_catalog.=) any (
+            select c.oid from pg_catalog.pg_class c where c.relpersistence operator(pg_catalog.=) 't')
+  union all select oid, xmin from pg_catalog.pg_constraint
+            where oid operator(pg_catalog.>=) 16384 and not connamespace operator(pg_catalog.=) any (select oid from temporary)
+  union all select oid, xmin from pg_catalog.pg_opclass where oid operator(pg_catalog.>=) 16384
+  union all select oid, xmin from pg_catalog.pg_amproc where oid operator(pg_catalog.>=) 16384
+  union all select oid, xmin from pg_catalog.pg_amop where oid operator(pg_catalog.>=) 16384
+  union all select oid, xmin from pg_catalog.pg_event_trigger
+  union all select oid, xmin from pg_catalog.pg_extension
+  union all select oid, xmin from pg_catalog.pg_statistic_ext
+  union all select inhrelid, xmin from pg_catalog.pg_inherits
+  union all select setrole, xmin from pg_catalog.pg_db_role_setting
+  union all select objid, xmin from pg_catalog.pg_depend where refclassid operator(pg_catalog.=) 3079
+  union all select a.attrelid, a.xmin from pg_catalog.pg_constraint k
+            join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) k.confrelid
+            where k.contype operator(pg_catalog.=) 'f' and a.attnum operator(pg_catalog.=) any (k.confkey)
+  union all select a.attrelid, a.xmin from pg_catalog.pg_partitioned_table p
+            join pg_catalog.pg_attribute a on a.attrelid operator(pg_catalog.=) p.partrelid
+            where a.attnum operator(pg_catalog.>) 0
+  union all select subdbid, '0'::pg_catalog.xid from pg_catalog.pg_subscription
+  union all select umid, '0'::pg_catalog.xid from pg_catalog.pg_user_mappings
+  union all select a.attrelid, a.xmin from pg_catalog.pg_attribute a
+            join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) a.attrelid
+            where c.oid operator(pg_catalog.>=) 16384 and c.relkind operator(pg_catalog.=) 'c' and a.attnum operator(pg_catalog.>) 0
+  union all select a.attrelid, a.xmin from pg_catalog.pg_attribute a
+            join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) a.attrelid
+            where a.atttypid operator(pg_catalog.>=) 16384 and a.attnum operator(pg_catalog.>) 0
+              and c.relpersistence operator(pg_catalog.<>) 't'
+              and exists (select from pg_catalog.pg_type
+                          where oid operator(pg_catalog.>=) 16384 and typtype operator(pg_catalog.=) 'd')
+  union all select a.attrelid, a.xmin from pg_catalog.pg_cast k
+            join pg_catalog.pg_attribute a on a.atttypid operator(pg_catalog.=) any (array[k.castsource, k.casttarget])
+            join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) a.attrelid
+            where k.oid operator(pg_catalog.>=) 16384 and k.castcontext operator(pg_catalog.=) 'a'
+              and k.castfunc operator(pg_catalog.<>) 0 and a.attnum operator(pg_catalog.>) 0
+              and c.relpersistence operator(pg_catalog.<>) 't')
+select pg_catalog.concat(pg_catalog.count(*), '.', pg_catalog.sum(pg_catalog.hashint8extended(
+  (oid::pg_catalog.int8 operator(pg_catalog.<<) 32) operator(pg_catalog.|) xmin::pg_catalog.text::pg_catalog.int8, 0)))
 from rows";
 
 /// The same for the names of columns, of which there are many: it takes the server longer than all the rest.
-pub(super) const COLUMNS_FINGERPRINT: &str = "
-select coalesce(sum(hashnameextended(attname, attrelid::bigint)), 0) from pg_attribute
-where attrelid >= 16384 and attnum > 0 and attinhcount = 0
-  and attrelid not in (select oid from pg_class where relpersistence = 't')";
+pub(crate) const COLUMNS_FINGERPRINT: &str = "
+select pg_catalog.concat(pg_catalog.sum(pg_catalog.hashnameextended(attname, attrelid::pg_catalog.int8)))
+from pg_catalog.pg_attribute
+where attrelid operator(pg_catalog.>=) 16384 and attnum operator(pg_catalog.>) 0 and attinhcount operator(pg_catalog.=) 0
+  and not attrelid operator(pg_catalog.=) any (
+    select c.oid from pg_catalog.pg_class c where c.relpersistence operator(pg_catalog.=) 't')";
 
 /// The server's version.
 pub(super) const VERSION: &str = "select current_setting('server_version_num')";
@@ -212,9 +231,9 @@ select 1259, a.attrelid, a.atttypid from pg_attribute a join targets t on t.oid 
 where a.attnum > 0 and not a.attisdropped
 union all select 1247, d.oid, d.typbasetype from pg_type d join targets t on t.oid = d.typbasetype";
 
-/// Operator classes of users, whether a type uses them by itself, and the functions in their family.
+/// Operator classes of users, whether a type uses them by itself, the functions in their family, and their names.
 pub(super) const OPERATOR_CLASSES: &str = "
-select c.oid, c.opcdefault, f.code
+select c.oid, c.opcdefault, f.code, c.opcname
 from pg_opclass c
 join (select amprocfamily, amproc::oid from pg_amproc
       union select amopfamily, o.oprcode::oid from pg_amop a join pg_operator o on o.oid = a.amopopr) f(family, code)

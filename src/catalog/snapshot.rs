@@ -84,8 +84,9 @@ pub(super) fn facts(
 ) -> Result<(Facts, Fingerprint), Malformed> {
     let own = OwnSettings::new(own)?;
     let mut answers = Answers::new(messages);
-    let fingerprint = Fingerprint::first(&own, &mut answers)?;
+    let (fingerprint, seen) = Fingerprint::first(&own, &mut answers)?;
     let mut assembly = Assembly::default();
+    assembly.facts.seen = seen;
     assembly.facts.database = database.to_owned();
     assembly.facts.server_version = answers.line()?.number(0)?;
     let role_settings = answers.rows()?;

@@ -9,14 +9,16 @@
 //! same whatever settings it was read with; cursors, which were opened with a search path that nobody tells, as if that
 //! path were any.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::decide::{Decision, judge};
 use super::names::{Lifetime, MOST_NAMES, Portal, PortalState, Prepared};
 use super::ours::{self, Purpose, Ready};
 use super::session::{Role, Session, Stage};
-use super::temporary::Seen;
-use crate::blast::SearchPath;
+use super::temporary::Seen as SeenRelation;
+use crate::blast::facts::Seen;
+use crate::blast::{Definitions, SearchPath};
+use crate::catalog::queries::{COLUMNS_FINGERPRINT, FINGERPRINT};
 use crate::policy::Outcome;
 use crate::sql::{self, SessionChange, Statement};
 use crate::wire::backend::TransactionStatus;
@@ -57,6 +59,11 @@ union all (select 'statement', p.name, p.statement, p.from_sql::pg_catalog.text 
 union all (select 'cursor', c.name, c.statement, c.is_holdable::pg_catalog.text from pg_catalog.pg_cursors c
   where pg_catalog.octet_length(c.statement) operator(pg_catalog.<=) 65536 limit 10000)
 "#;
+
+/// The same within a transaction, and whether that sees other definitions than those the facts are from.
+static QUESTION_WITHIN: LazyLock<String> = LazyLock::new(|| {
+    format!("{QUESTION} union all select 'definitions', ({FINGERPRINT}), ({COLUMNS_FINGERPRINT}), null")
+});
 
 /// Whether code ran in the session that we could not see through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +177,8 @@ impl Session {
         if savepoint {
             ours::run(out, unanswered, token, &format!("savepoint {token}"), Purpose::Asks);
         }
-        ours::run(out, unanswered, token, QUESTION, Purpose::Asks);
+        let question = if savepoint { &QUESTION_WITHIN } else { QUESTION };
+        ours::run(out, unanswered, token, question, Purpose::Asks);
         if savepoint {
             ours::run(out, unanswered, token, &format!("release savepoint {token}"), Purpose::Asks);
         }
@@ -200,6 +208,7 @@ impl Session {
         let idle = self.transaction == TransactionStatus::Idle;
         self.unseen = if idle { Unseen::No } else { Unseen::UntilIdle };
         self.learn_settings(&asking);
+        self.learn_definitions(&asking);
         self.learn_relations(&asking);
         // What is read anew is read with the names as they are now.
         self.names_changed();
@@ -229,6 +238,17 @@ impl Session {
         }
     }
 
+    /// What was run may have defined something, or has not.
+    fn learn_definitions(&mut self, asking: &Asking) {
+        let seen = asking.of_kind(b"definitions").next().and_then(|row| {
+            let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+            Some(Seen { definitions: text(&row.name)?, columns: text(row.text.as_deref()?)? })
+        });
+        if seen.is_some_and(|seen| self.ground.facts().is_some_and(|facts| facts.seen == seen)) {
+            self.names.definitions = Definitions::default();
+        }
+    }
+
     fn learn_relations(&mut self, asking: &Asking) {
         let mut seen = Vec::new();
         let mut count = 0;
@@ -237,7 +257,7 @@ impl Session {
             // A name that we cannot read is one that we cannot tell from others.
             let Some(name) = self.received(&row.name) else { continue };
             let plain = row.text.as_deref() == Some(b"true");
-            seen.push((name.to_owned(), if plain { Seen::Plain } else { Seen::RunsCode }));
+            seen.push((name.to_owned(), if plain { SeenRelation::Plain } else { SeenRelation::RunsCode }));
         }
         let whole = asking.end == End::Whole && count < MOST_ROWS && count == seen.len();
         self.temporary.learned(seen, whole, self.transaction != TransactionStatus::Idle);

@@ -26,6 +26,10 @@ impl<'a> Resolver<'a> {
             self.redefined_name(ObjectKind::Type, name);
             self.cast(name);
         }
+        // Where a definition may name types, words are taken for those; it may name operator classes there as well.
+        for code in statement.types.iter().filter_map(|name| self.facts.operator_classes.get(&name.name)).flatten() {
+            self.run(code, Certainty::Possible, || "an operator class that is named may call".to_owned());
+        }
         self.declared_types(&statement.declared_types);
         if self.facts.types.is_empty() {
             return;

@@ -94,6 +94,10 @@ impl Assembly {
                 let code = self.code(function);
                 self.facts.implicit_code.push(code);
             }
+            let code = self.code(function);
+            if !code.reviewed {
+                self.facts.operator_classes.entry(line.string(3)?).or_default().push(code);
+            }
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::settings::OwnSettings;
 use super::{Answers, Malformed};
+use crate::blast::facts::Seen;
 use crate::catalog::queries;
 
 /// How much is asked to see whether anything changed.
@@ -50,12 +51,18 @@ impl Fingerprint {
         Ok(Self { definitions, columns })
     }
 
-    /// From the first answers to [`batch`](super::batch).
-    pub(super) fn first(own: &OwnSettings<'_>, answers: &mut Answers) -> Result<Self, Malformed> {
-        Ok(Self { definitions: Self::definitions(own, answers)?, columns: answers.line()?.string(0)? })
+    /// From the first answers to [`batch`](super::batch), with what the server alone said.
+    pub(super) fn first(own: &OwnSettings<'_>, answers: &mut Answers) -> Result<(Self, Seen), Malformed> {
+        let seen = Seen { definitions: answers.line()?.string(0)?, columns: answers.line()?.string(0)? };
+        let definitions = Self::with_settings(&seen.definitions, own);
+        Ok((Self { definitions, columns: seen.columns.clone() }, seen))
     }
 
     fn definitions(own: &OwnSettings<'_>, answers: &mut Answers) -> Result<String, Malformed> {
-        Ok(format!("{} {}", answers.line()?.text(0)?, own.fingerprint()))
+        Ok(Self::with_settings(answers.line()?.text(0)?, own))
+    }
+
+    fn with_settings(definitions: &str, own: &OwnSettings<'_>) -> String {
+        format!("{definitions} {}", own.fingerprint())
     }
 }

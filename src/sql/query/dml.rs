@@ -116,7 +116,8 @@ impl<'a> Parser<'a> {
     pub(in crate::sql) fn index_element(&mut self) -> Parsed<()> {
         self.expression()?;
         if self.cursor.at_name(NamePosition::Column) && !self.cursor.at(Keyword::Nulls) {
-            self.qualified_name(NamePosition::Column)?;
+            let class = self.qualified_name(NamePosition::Column)?;
+            self.found.types.push(class.to_name());
             if self.cursor.at_kind(TokenKind::OpenParen) {
                 self.cursor.skip_parentheses()?;
             }
