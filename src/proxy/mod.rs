@@ -31,6 +31,7 @@
 pub mod admin;
 mod admission;
 mod analyses;
+mod applied;
 mod asking;
 mod authenticate;
 pub mod cancel;
@@ -49,6 +50,7 @@ pub mod listener;
 pub mod login;
 mod names;
 mod ours;
+mod outcome;
 pub mod parameters;
 mod passage;
 mod pending;
