@@ -336,6 +336,12 @@ fn a_name_beyond_ascii_is_another_one_in_another_encoding() {
     passes(&mut session, "set client_encoding = 'latin1'");
     waits(&mut session, &[execute_portal(name)]);
     session.query("rollback");
+    // In one batch, in which the server does not say what the encoding is: what a name stood for last is not what it stands for.
+    let mut session = place.session();
+    let run = |sql: &str| [parse(sql), bind(&[]), execute()].concat();
+    let (latin1, utf8) = (run("set client_encoding = 'latin1'"), run("set client_encoding = 'utf8'"));
+    let (truncate, select) = (parse_into(name, "truncate orders"), parse_into(name, "select 1"));
+    waits(&mut session, &[latin1.clone(), truncate, utf8, select, latin1, bind_to(b"", name), execute()]);
     assert_eq!(place.orders(), before);
 }
 
