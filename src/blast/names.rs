@@ -33,6 +33,7 @@ impl<'a> Names<'a> {
     pub(super) fn new(facts: &'a Facts, context: &'a NameContext) -> Self {
         let path = match &context.search_path {
             SearchPath::Unknown => None,
+            SearchPath::Known(listed) if is_of_unknown_role(listed, context) => None,
             SearchPath::Known(listed) => {
                 let mut path: Vec<&str> = listed
                     .iter()
@@ -53,6 +54,9 @@ impl<'a> Names<'a> {
     /// Where something new is made: the first schema that was listed. `None` where that is not known.
     pub(super) fn creation_schema(&self) -> Option<&'a str> {
         let SearchPath::Known(listed) = &self.context.search_path else { return None };
+        if is_of_unknown_role(listed, self.context) {
+            return None;
+        }
         listed
             .iter()
             .map(|schema| if schema == "$user" { self.context.role.as_str() } else { schema.as_str() })
@@ -128,4 +132,10 @@ impl<'a> Names<'a> {
             (None, None) => true,
         }
     }
+}
+
+/// Whether a search path has a role's own schema in it whose name cannot be read: at login a role's name is bytes in
+/// whichever encoding (`InitPostgres`).
+fn is_of_unknown_role(listed: &[String], context: &NameContext) -> bool {
+    !context.role.is_ascii() && listed.iter().any(|schema| schema == "$user")
 }

@@ -27,6 +27,9 @@ use crate::sql::{Action, Certainty, Effect, Extent, Name, Notation, Object, Obje
 pub(crate) use calls::IMPLICIT_OPERATORS;
 pub use search_path::SearchPath;
 
+/// From which version on event triggers run for REINDEX as they do for definitions (release notes of 17).
+const REINDEX_RUNS_EVENT_TRIGGERS: u32 = 170_000;
+
 /// Reasons beyond these are left out: an approver reads a handful.
 const REASONS: usize = 40;
 
@@ -224,6 +227,9 @@ impl<'a> Resolver<'a> {
                 Notation::Attribute => self.attribute(&function.name),
             }
         }
+        if self.runs_event_triggers(&statement.command) {
+            self.event_triggers();
+        }
         self.columns_run_code |= keeps_effects(statement);
         self.operators(statement);
         self.types(statement);
@@ -235,6 +241,12 @@ impl<'a> Resolver<'a> {
                 self.statement(body);
             }
         }
+    }
+
+    /// Whether a command that defines nothing runs event triggers all the same.
+    fn runs_event_triggers(&self, command: &str) -> bool {
+        command.starts_with("REFRESH")
+            || command.starts_with("REINDEX") && self.facts.server_version >= REINDEX_RUNS_EVENT_TRIGGERS
     }
 
     fn add(&mut self, effect: Effect) {

@@ -9,9 +9,7 @@ use crate::sql::{Action, Certainty, Effect, Extent, Object, ObjectKind, Statemen
 impl<'a> Resolver<'a> {
     pub(super) fn effect(&mut self, effect: &Effect) {
         if matches!(effect.action, Action::Create | Action::Alter | Action::Drop | Action::Grant) {
-            for code in &self.facts.event_triggers {
-                self.run(code, Certainty::Possible, || "an event trigger runs".to_owned());
-            }
+            self.event_triggers();
         }
         if !effect.object.kind.is_relation() || effect.object.name.is_empty() {
             if effect.action == Action::Maintain {
@@ -22,6 +20,14 @@ impl<'a> Resolver<'a> {
             self.create(effect);
         } else {
             self.on_relation(effect);
+        }
+    }
+
+    /// What definitions run.
+    pub(super) fn event_triggers(&mut self) {
+        let facts = self.facts;
+        for code in &facts.event_triggers {
+            self.run(code, Certainty::Possible, || "an event trigger runs".to_owned());
         }
     }
 

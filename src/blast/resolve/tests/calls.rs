@@ -108,6 +108,14 @@ fn definitions_run_event_triggers() {
     create.effects[0].object.kind = ObjectKind::Table;
     expect(&create, &facts, &usual(), &effects);
     expect(&on(Action::Insert, "orders"), &facts, &usual(), &["insert table public.orders"]);
+    let refresh = &analyzed("REFRESH MATERIALIZED VIEW m")[0];
+    assert!(shown(&resolve(refresh, &facts, &usual())).contains(&"execute function public.et?".to_owned()));
+    // From Postgres 17 on, REINDEX runs them as well.
+    let own = NameContext { temporary: ["mine"].into_iter().collect(), ..usual() };
+    let reindex = &analyzed("REINDEX TABLE mine")[0];
+    let newer = Facts { server_version: 170_000, ..facts.clone() };
+    assert!(!shown(&resolve(reindex, &facts, &own)).contains(&"execute function public.et?".to_owned()));
+    assert!(shown(&resolve(reindex, &newer, &own)).contains(&"execute function public.et?".to_owned()));
 }
 
 #[test]

@@ -128,6 +128,20 @@ fn a_bound_that_rests_on_a_column_which_is_not_there_is_none() {
     assert_eq!(resolve(&other, &facts, &usual()).effects[0].extent, Extent::Bounded);
 }
 
+/// At login it is bytes in whichever encoding: which schema is the role's own is not known.
+#[test]
+fn a_role_beyond_ascii_may_have_any_schema_for_its_own() {
+    let mut facts = facts();
+    facts.add_relation(table(200, "evil", "orders"));
+    let role = NameContext { role: "größe".to_owned(), ..usual() };
+    let both = ["read table evil.orders?", "read table public.orders?"];
+    let mut seen = shown(&resolve(&on(Action::Read, "orders"), &facts, &role));
+    seen.sort();
+    assert_eq!(seen, both);
+    let without = NameContext { search_path: path(&["public"]), ..role };
+    expect(&on(Action::Read, "orders"), &facts, &without, &["read table public.orders"]);
+}
+
 #[test]
 fn search_paths_are_read_as_the_server_reads_them() {
     let cases = [
