@@ -267,3 +267,31 @@ fn a_portal_over_an_approved_function_waits_when_the_transaction_makes_that_anew
     }
     assert!(counter.exists(500));
 }
+
+/// What a cursor that outlives its transaction has left runs at the commit.
+#[test]
+fn a_commit_waits_when_a_function_was_made_anew_that_it_may_run() {
+    let counter = Counter::open();
+    counter.approve();
+    let mut session = counter.session();
+    let replaced = TIDY.replace("id = n", "id > n");
+    for expected in [true, false] {
+        session.query("begin");
+        if expected {
+            let declared = session.query("declare c cursor with hold for select tidy(id) from customers");
+            assert!(declared.errors.is_empty(), "{declared:?}");
+        }
+        session.raw(&query(&replaced));
+        counter.proxy.approve_next(&[]);
+        assert!(session.reply().errors.is_empty());
+        session.raw(&query("commit"));
+        if expected {
+            counter.proxy.deny_next("a test");
+            assert!(session.reply().errors[0].message.contains("was denied"));
+            session.query("rollback");
+        } else {
+            assert_eq!(session.reply().tags, ["COMMIT"]);
+        }
+    }
+    assert!(counter.exists(500));
+}

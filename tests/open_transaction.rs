@@ -6,7 +6,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use crate::support::place::{Place, batch, passes};
-use crate::support::wire::query;
+use crate::support::wire::{bind, execute, message, parse, query, sync};
 
 /// Tables that nothing hangs on, and functions that empty another one.
 const SETUP: &str = "
@@ -26,6 +26,14 @@ const SETUP: &str = "
     create trigger wipes before insert on trapped for each row execute function wipes();
     create trigger off before insert on versions for each row execute function wipes();
     alter table versions disable trigger off;
+    create table root (id int, r int) partition by range (id);
+    create table root_mid partition of root for values from (0) to (100) partition by range (id);
+    create table root_leaf partition of root_mid for values from (0) to (50);
+    create table keyed (id int primary key) partition by range (id);
+    create table keyed_leaf partition of keyed default;
+    create table kids (r int);
+    create table holding (id int primary key);
+    create type mood as enum ('ok');
 ";
 
 /// What is defined, and what it makes of a statement that passes before it.
@@ -40,6 +48,23 @@ const CASES: &[(&[&str], &str)] = &[
         "insert into v values (2)",
     ),
     (&["create rule wipes as on insert to notes do also delete from orders"], "insert into notes values (2)"),
+    (
+        &["create trigger wipes before insert on root for each row execute function wipes()"],
+        "insert into root_leaf values (20)",
+    ),
+    (
+        &["alter table kids add foreign key (r) references keyed on update cascade"],
+        "update keyed_leaf set id = 50 where id = 1",
+    ),
+    (
+        &["alter table notes alter note set default set_config('search_path', 'public, pg_temp', false)"],
+        "insert into notes (id) values (30)",
+    ),
+    (
+        &["alter table notes add check (pg_advisory_lock(1) is not null) not valid"],
+        "insert into notes (id) values (30)",
+    ),
+    (&["alter table notes add column m mood default 'ok'"], "insert into versions select note from notes"),
     (&["alter table versions enable trigger off"], "insert into versions values ('1')"),
     (
         &["alter table notes rename to before", "alter table trapped rename to notes"],
@@ -119,7 +144,13 @@ fn a_migration_goes_on_with_what_it_has_not_changed_and_with_plain_columns_of_wh
     place.approved(&mut session, "create index on notes (lower(note))");
     passes(&mut session, "insert into notes values (2, 'y')");
     place.approved(&mut session, "create table fresh (id int primary key)");
-    place.approved(&mut session, "create type mood as enum ('ok')");
+    place.approved(&mut session, "create type state as enum ('ok')");
+    place.approved(&mut session, "alter table notes add column now state");
+    place.approved(&mut session, "alter table fresh add column other int references holding");
+    place.approved(&mut session, "create index on fresh (other)");
+    place.approved(&mut session, "comment on table fresh is 'new'");
+    place.approved(&mut session, "create view looks as select * from fresh");
+    place.approved(&mut session, "grant select on fresh to shop");
     place.approved(&mut session, "create function tidy() returns int language sql as 'select 1'");
     passes(&mut session, "select count(*) from v");
     passes(&mut session, "insert into versions values ('2')");
@@ -129,6 +160,87 @@ fn a_migration_goes_on_with_what_it_has_not_changed_and_with_plain_columns_of_wh
     place.approved(&mut session, "create table fresh (id int)");
     passes(&mut session, "commit");
     passes(&mut session, "insert into fresh values (1)");
+}
+
+/// That a bound rests on columns which are not there is no less true for what was defined.
+#[test]
+fn a_change_of_every_row_waits_behind_any_definition() {
+    let place = Place::open_with(SETUP, &[]);
+    let mut session = place.session();
+    let every = "update notes set note = 'y' where id in (select id from kids where r = 1)";
+    place.waits(&mut session, every);
+    for definition in ["comment on table versions is 'x'", "create index on versions (version)"] {
+        passes(&mut session, "begin");
+        place.approved(&mut session, definition);
+        place.waits(&mut session, every);
+        passes(&mut session, "rollback");
+    }
+}
+
+/// Its plan stands, but triggers and keys are looked up when it runs.
+#[test]
+fn a_portal_bound_before_a_definition_is_decided_on_again() {
+    let place = Place::open_with(SETUP, &[]);
+    let mut session = place.session();
+    let trigger = "create trigger wipes before insert on notes for each row execute function wipes()";
+    let bound = [parse("insert into notes values (40)"), message(b'B', b"p\0\0\0\0\0\0\0\0")].concat();
+    let run = message(b'E', b"p\0\0\0\0\0");
+    let defines = [parse(trigger), bind(&[]), execute()].concat();
+    // In messages of their own, and in one batch.
+    passes(&mut session, "begin");
+    session.raw(&[bound.clone(), sync()].concat());
+    assert!(session.reply().errors.is_empty());
+    place.approved(&mut session, trigger);
+    session.raw(&[run.clone(), sync()].concat());
+    place.proxy.deny_next("no");
+    assert_eq!(session.reply().errors[0].code, "42501");
+    passes(&mut session, "rollback");
+    session.raw(&[bound.clone(), defines, run.clone(), sync()].concat());
+    place.proxy.approve_next(&[]);
+    place.proxy.deny_next("no");
+    assert_eq!(session.reply().errors[0].code, "42501");
+    // Where the definition concerns others, it goes on.
+    passes(&mut session, "begin");
+    session.raw(&[bound, sync()].concat());
+    assert!(session.reply().errors.is_empty());
+    place.approved(&mut session, &trigger.replace("on notes", "on root"));
+    session.raw(&[run, sync()].concat());
+    assert_eq!(session.reply().tags, ["INSERT 0 1"]);
+    passes(&mut session, "rollback");
+    assert_eq!(place.orders(), "500");
+}
+
+/// What a name means goes on to the next schema of the path, where a schema may not be used or a view is gone.
+#[test]
+fn what_a_definition_takes_away_hides_nothing_any_more() {
+    let setup = "
+        create schema a1 authorization shop; create schema evil authorization shop; create schema closed;
+        set role shop;
+        create table a1.n2 (id int); create table evil.n2 (id int);
+        create trigger wipes before insert on evil.n2 for each row execute function wipes();
+        create table a1.base (id int primary key, note text);
+        create view a1.grouped as select id, note from a1.base group by id;
+        create table evil.grouped (id int, note text);
+        create trigger wipes before insert on evil.grouped for each row execute function wipes();
+        reset role;
+        create table closed.n2 (id int);";
+    let place = Place::open_with(&format!("{SETUP}; reset role; {setup}"), &[]);
+    let mut session = place.session();
+    passes(&mut session, "set search_path = a1, evil");
+    for (definition, uses) in [
+        ("revoke usage on schema a1 from shop", "insert into n2 values (1)"),
+        ("alter table base drop constraint base_pkey cascade", "insert into grouped values (1, 'x')"),
+    ] {
+        passes(&mut session, "begin");
+        place.approved(&mut session, definition);
+        place.waits(&mut session, uses);
+        passes(&mut session, "rollback");
+    }
+    passes(&mut session, "insert into n2 values (1)");
+    // Nobody defined anything here: the role may not use the first schema.
+    passes(&mut session, "set search_path = closed, evil");
+    place.waits(&mut session, "insert into n2 values (1)");
+    assert_eq!(place.orders(), "500");
 }
 
 /// The next message is there before the server has answered the definition.

@@ -284,3 +284,21 @@ fn a_temporary_tables_definition_changes_nothing_else_unasked() {
     place.waits(&mut session, "insert into kept (b) values (1)");
     assert_eq!(place.orders(), "500");
 }
+
+/// Types of a session's own come before those of the server, like its tables.
+#[test]
+fn a_temporary_type_counts_as_what_it_runs() {
+    let setup = "create function public.wiped() returns int language plpgsql as 'begin delete from public.orders; return 1; end'";
+    let place = Place::open_with(setup, &[]);
+    for (made, uses) in [
+        ("create domain pg_temp.text as pg_catalog.text check (public.wiped() = 1)", "select 'x'::text"),
+        ("do $$ begin create domain pg_temp.own as int check (public.wiped() = 1); end $$", "select '1'::own"),
+        ("do $$ begin create domain pg_temp.own as int check (public.wiped() = 1); end $$", "select '{1}'::_own"),
+    ] {
+        let mut session = place.session();
+        place.approved(&mut session, made);
+        place.waits(&mut session, uses);
+        passes(&mut session, "select '1'::int");
+    }
+    assert_eq!(place.orders(), "500");
+}

@@ -7,7 +7,7 @@ use super::extensions;
 use super::facts::Facts;
 use super::resolve::ApprovedUse;
 use crate::sql::functions::builtin;
-use crate::sql::{Action, Effect, ObjectKind, Redefinition};
+use crate::sql::{Action, Dependents, Effect, FunctionUse, Name, ObjectKind, Reach, Redefinition, Statement};
 
 /// How many names are kept; with more of them, everything counts as changed.
 const MOST_NAMES: usize = 10_000;
@@ -20,6 +20,30 @@ pub struct Definitions {
     relations: HashSet<String>,
     /// Functions and types that are called or cast to by their names, in whichever schema.
     names: HashSet<String>,
+    dependents: Dependents,
+    used: Used,
+    at_commit: AtCommit,
+}
+
+/// Whether the transaction has used code of users, which may run again when it ends: by deferred triggers, by cursors that
+/// outlive it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Used {
+    /// It has not.
+    #[default]
+    No,
+    /// Some that somebody was asked for.
+    Held,
+    /// Some that is approved for its body.
+    Approved,
+}
+
+/// Whether the end of the transaction may run code that was made anew since it was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum AtCommit {
+    #[default]
+    Nothing,
+    MayRun,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -40,6 +64,12 @@ impl Definitions {
         matches!(self.state, State::Nothing)
     }
 
+    /// Whether nothing at all was noted.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        self.is_empty() && matches!(self.used, Used::No)
+    }
+
     /// Whether any statement may mean or run something else now.
     #[must_use]
     pub const fn concern_everything(&self) -> bool {
@@ -58,26 +88,77 @@ impl Definitions {
         self.names.contains(name) || name.strip_prefix('_').is_some_and(|element| self.names.contains(element))
     }
 
-    /// Adds what a statement has done. Whether that is anything.
+    /// Whether the end of the transaction may run code that was made anew since it was used.
+    #[must_use]
+    pub const fn may_run_at_commit(&self) -> bool {
+        matches!(self.at_commit, AtCommit::MayRun)
+    }
+
+    /// What was noted is known to have changed nothing.
+    pub fn forget(&mut self) {
+        *self = Self { used: self.used, ..Self::default() };
+    }
+
+    /// A statement has run code of users, or may have left some to be run.
+    pub fn note_use(&mut self, approved: ApprovedUse, effects: &[Effect]) {
+        let used = if approved != ApprovedUse::None {
+            Used::Approved
+        } else if effects.iter().any(|effect| effect.action == Action::Execute) {
+            Used::Held
+        } else {
+            Used::No
+        };
+        self.used = self.used.max(used);
+    }
+
+    /// Whether something was dropped with all that depended on it: a name may mean what stands behind it in the search path.
+    #[must_use]
+    pub const fn dropped_dependents(&self) -> bool {
+        matches!(self.dependents, Dependents::AreDropped)
+    }
+
+    /// Adds what a statement has done, or one of which only the effects are known. Whether that is anything.
     pub fn note(
         &mut self,
-        redefines: &Redefinition,
+        statement: Option<&Statement>,
         effects: &[Effect],
         approved: ApprovedUse,
         facts: Option<&Facts>,
     ) -> bool {
+        let unknown = Redefinition::ANYTHING;
+        let redefines = statement.map_or(&unknown, |statement| &statement.redefines);
         // Code that was approved for its body is not in the text.
-        let tells_all = *redefines == Redefinition::Nothing && approved == ApprovedUse::None;
+        let tells_all = redefines.reach == Reach::Nothing
+            && approved == ApprovedUse::None
+            && statement.is_some_and(|statement| self.is_plain(statement, facts));
         let mut state = State::Nothing;
         for effect in effects.iter().filter(|effect| defines(effect)) {
-            match effect.action {
-                Action::Execute | Action::Unknown => state = State::Anything,
-                Action::Grant => state = state.max(State::Named),
-                _ => {
-                    let concerns = if tells_all { Concern::Nothing } else { concern(effect, facts) };
-                    state = state.max(self.add(&effect.object.name, concerns)).max(self.add_more(redefines));
-                }
+            let concerns = match effect.action {
+                Action::Execute | Action::Unknown => Concern::Everything,
+                Action::Grant => granted(statement, effect),
+                _ if redefines.reach == Reach::Anything => Concern::Everything,
+                _ if tells_all => Concern::Nothing,
+                _ => concern(effect, facts),
+            };
+            state = state.max(self.add(&effect.object.name, concerns, facts));
+            let makes_anew = match effect.action {
+                Action::Execute | Action::Unknown => self.used == Used::Approved,
+                Action::Grant => false,
+                _ => self.used != Used::No && is_routine(effect.object.kind),
+            };
+            if makes_anew {
+                self.at_commit = AtCommit::MayRun;
             }
+        }
+        if state != State::Nothing {
+            for relation in &redefines.relations {
+                state = state.max(self.add(relation, Concern::Relation, facts));
+            }
+            self.dependents = self.dependents.max(redefines.dependents);
+        }
+        if statement.is_some_and(|statement| statement.command == "COMMIT PREPARED") {
+            // What it commits was defined by a transaction that is not known.
+            state = state.max(State::Named);
         }
         if approved == ApprovedUse::Unsettling {
             state = State::Anything;
@@ -86,31 +167,38 @@ impl Definitions {
         state != State::Nothing
     }
 
-    fn add(&mut self, name: &str, concerns: Concern) -> State {
+    /// Whether what a statement stores does nothing but compute, on values of the server's own types.
+    fn is_plain(&self, statement: &Statement, facts: Option<&Facts>) -> bool {
+        let computes = |function: &FunctionUse| builtin(&function.name.name).is_none_or(|class| class.is_harmless());
+        let is_servers_own = |name: &Name| {
+            facts.is_some_and(|facts| !facts.type_names.contains(&name.name)) && !self.concern_name(&name.name)
+        };
+        statement.functions.iter().all(computes) && statement.types.iter().all(is_servers_own)
+    }
+
+    fn add(&mut self, name: &str, concerns: Concern, facts: Option<&Facts>) -> State {
         let is_full = self.relations.len() + self.names.len() >= MOST_NAMES;
         match concerns {
             Concern::Nothing => {}
             _ if is_full => return State::Anything,
-            Concern::Relation => drop(self.relations.insert(name.to_owned())),
+            Concern::Relation => self.add_relation(name, facts),
             Concern::Name => drop(self.names.insert(name.to_owned())),
-            Concern::NameAndMore => {
-                self.names.insert(name.to_owned());
-                return State::Anything;
-            }
             Concern::Everything => return State::Anything,
         }
         State::Named
     }
 
-    fn add_more(&mut self, redefines: &Redefinition) -> State {
-        match redefines {
-            Redefinition::Nothing | Redefinition::Named => State::Named,
-            Redefinition::And(relations) if self.relations.len() + relations.len() > MOST_NAMES => State::Anything,
-            Redefinition::And(relations) => {
-                self.relations.extend(relations.iter().cloned());
-                State::Named
+    /// A relation and what is below it: a partition has the triggers and keys of its parents, a child their columns.
+    fn add_relation(&mut self, name: &str, facts: Option<&Facts>) {
+        self.relations.insert(name.to_owned());
+        let Some(facts) = facts else { return };
+        let mut open: Vec<_> = facts.named(name).collect();
+        while let Some(relation) = open.pop() {
+            for child in relation.children.iter().filter_map(|oid| facts.relations.get(oid)) {
+                if self.relations.insert(child.name.clone()) {
+                    open.push(child);
+                }
             }
-            Redefinition::Anything => State::Anything,
         }
     }
 }
@@ -125,6 +213,18 @@ pub const fn defines(effect: &Effect) -> bool {
     }
 }
 
+/// Privileges decide which schemas of a search path are searched. What is granted is not counted on before the catalog shows it.
+fn granted(statement: Option<&Statement>, effect: &Effect) -> Concern {
+    let takes = statement.is_none_or(|statement| statement.command != "GRANT");
+    let decides = matches!(effect.object.kind, ObjectKind::Schema | ObjectKind::Role);
+    let is_default = statement.is_some_and(|statement| statement.command == "ALTER DEFAULT PRIVILEGES");
+    if takes && decides && !is_default { Concern::Everything } else { Concern::Nothing }
+}
+
+const fn is_routine(kind: ObjectKind) -> bool {
+    matches!(kind, ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate | ObjectKind::Routine)
+}
+
 /// What a definition concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Concern {
@@ -134,8 +234,6 @@ enum Concern {
     Relation,
     /// Whatever uses the function or type of its name.
     Name,
-    /// Whatever uses the function of its name, and more.
-    NameAndMore,
     /// More than uses its name.
     Everything,
 }
@@ -150,16 +248,20 @@ fn concern(effect: &Effect, facts: Option<&Facts>) -> Concern {
         | ObjectKind::ForeignTable
         | ObjectKind::Sequence
         | ObjectKind::Relation => Concern::Relation,
-        ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Aggregate | ObjectKind::Routine => {
-            // What is used where nobody names it counts as reviewed only in these, and their names may hide others.
+        kind if is_routine(kind) => {
+            // What is used where nobody names it counts as reviewed only in these, and their names may hide others. A new
+            // name does not stand in the effect.
             let is_reviewed = builtin(name).is_some()
                 || facts.is_none_or(|facts| {
                     facts.functions.get(name).is_some_and(|all| all.iter().any(|function| function.code.reviewed))
                 });
-            // Its new name does not stand in the effect.
-            if is_reviewed || effect.action == Action::Alter { Concern::NameAndMore } else { Concern::Name }
+            if is_reviewed || effect.action == Action::Alter { Concern::Everything } else { Concern::Name }
         }
         ObjectKind::Type | ObjectKind::Domain if effect.action == Action::Alter => Concern::Everything,
+        // It may hide one that the source of an extension's function names.
+        ObjectKind::Type | ObjectKind::Domain if facts.is_none_or(|facts| facts.type_names.contains(name)) => {
+            Concern::Everything
+        }
         ObjectKind::Type | ObjectKind::Domain => Concern::Name,
         ObjectKind::Schema if effect.action == Action::Create => Concern::Nothing,
         ObjectKind::Extension if effect.action == Action::Create && extensions::is_reviewed(name) => Concern::Nothing,
@@ -193,7 +295,7 @@ mod tests {
     fn behind(script: &str) -> Definitions {
         let mut definitions = Definitions::default();
         for statement in analyze(script.as_bytes(), &LexerSettings::default()).statements {
-            definitions.note(&statement.redefines, &statement.effects, ApprovedUse::None, Some(&Facts::default()));
+            definitions.note(Some(&statement), &statement.effects, ApprovedUse::None, Some(&Facts::default()));
         }
         definitions
     }
@@ -207,7 +309,7 @@ mod tests {
             "ALTER TABLE t ALTER a SET DEFAULT 1, ALTER COLUMN a TYPE bigint, ALTER a SET NOT NULL",
             "CREATE INDEX ON t (lower(a))",
             "COMMENT ON TABLE t IS 'x'; COMMENT ON FUNCTION f() IS 'x'",
-            "ALTER TYPE mood ADD VALUE 'x'",
+            "ALTER TYPE mood ADD VALUE 'x'; CREATE TYPE mood AS ENUM ('ok'); ALTER FUNCTION f() OWNER TO u",
             "GRANT SELECT ON t TO u; CREATE ROLE r; CREATE SCHEMA s; CREATE EXTENSION IF NOT EXISTS pgcrypto",
         ] {
             let definitions = behind(script);
@@ -232,7 +334,7 @@ mod tests {
             ("ALTER TABLE t ATTACH PARTITION u DEFAULT; ALTER TABLE v INHERIT w", &["t", "u", "v", "w"], &[]),
             ("SELECT 1 AS a INTO t; CREATE TABLE u AS SELECT 1; DROP TABLE v CASCADE", &["t", "u", "v"], &[]),
             ("CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE DOMAIN d AS int", &[], &["f", "d"]),
-            ("DROP FUNCTION f(); CREATE TYPE e AS ENUM ('a')", &[], &["f", "e"]),
+            ("DROP FUNCTION f(); CREATE TYPE e AS (a int)", &[], &["f", "e"]),
         ] {
             let definitions = behind(script);
             assert!(!definitions.is_empty() && !definitions.concern_everything(), "{script}");
@@ -240,6 +342,77 @@ mod tests {
             assert_eq!(definitions.names, names.iter().map(|name| (*name).to_owned()).collect(), "{script}");
         }
         assert!(behind("CREATE DOMAIN d AS int").concern_name("_d"));
+        for cascade in ["DROP TABLE t CASCADE", "ALTER TABLE t DROP CONSTRAINT c CASCADE, ADD a int"] {
+            assert!(behind(cascade).dropped_dependents(), "{cascade}");
+        }
+        assert!(!behind("DROP TABLE t").dropped_dependents());
+    }
+
+    #[test]
+    fn a_relation_concerns_those_below_it_and_what_is_of_users_is_not_plain() {
+        let mut facts = Facts { type_names: ["mood".to_owned(), "earth".to_owned()].into(), ..Facts::default() };
+        for (oid, name, children) in
+            [(1, "root", vec![2]), (2, "mid", vec![3]), (3, "leaf", vec![]), (4, "other", vec![])]
+        {
+            facts.add_relation(super::super::facts::Relation {
+                oid,
+                name: name.to_owned(),
+                children,
+                ..Default::default()
+            });
+        }
+        let noted = |sql: &str| {
+            let mut definitions = Definitions::default();
+            for statement in analyze(sql.as_bytes(), &LexerSettings::default()).statements {
+                let defined: Vec<_> =
+                    statement.effects.iter().filter(|effect| effect.action != Action::Execute).cloned().collect();
+                definitions.note(Some(&statement), &defined, ApprovedUse::None, Some(&facts));
+            }
+            definitions
+        };
+        let trigger = noted("CREATE TRIGGER g BEFORE INSERT ON mid FOR EACH ROW EXECUTE FUNCTION f()");
+        assert!(["mid", "leaf"].iter().all(|name| trigger.concern_relation(name)));
+        assert!(["root", "other"].iter().all(|name| !trigger.concern_relation(name)));
+        assert!(noted("ALTER TABLE other ADD FOREIGN KEY (a) REFERENCES root").concern_relation("leaf"));
+        for altered in [
+            "ALTER TABLE other ADD a mood",
+            "ALTER TABLE other ALTER a TYPE mood[]",
+            "CREATE DOMAIN d AS int; ALTER TABLE other ADD a d",
+            "ALTER TABLE other ALTER a SET DEFAULT set_config('search_path', 'x', false)",
+            "ALTER TABLE other ADD CHECK (pg_advisory_lock(1) IS NULL)",
+        ] {
+            assert!(noted(altered).concern_relation("other"), "{altered}");
+        }
+        assert!(!noted("ALTER TABLE other ADD a int DEFAULT abs(1)").concern_relation("other"));
+        assert!(noted("CREATE DOMAIN earth AS int").concern_everything());
+    }
+
+    #[test]
+    fn what_was_put_off_is_asked_for_when_a_function_is_made_anew_since() {
+        let makes = &analyze(
+            b"CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            &LexerSettings::default(),
+        )
+        .statements[0];
+        for (used, effects, expected) in [
+            (ApprovedUse::None, vec![], false),
+            (ApprovedUse::Settled, vec![], true),
+            (
+                ApprovedUse::None,
+                vec![Effect::new(Action::Execute, crate::sql::Object::new(ObjectKind::Function, "f"))],
+                true,
+            ),
+        ] {
+            let mut definitions = Definitions::default();
+            definitions.note_use(used, &effects);
+            assert_eq!(definitions.is_untouched(), !expected);
+            definitions.note(Some(makes), &makes.effects, ApprovedUse::None, Some(&Facts::default()));
+            assert_eq!(definitions.may_run_at_commit(), expected);
+            definitions.forget();
+            assert!(definitions.is_empty() && !definitions.may_run_at_commit());
+        }
+        let others = &analyze(b"COMMIT PREPARED 'x'", &LexerSettings::default()).statements[0];
+        assert!(Definitions::default().note(Some(others), &others.effects, ApprovedUse::None, None));
     }
 
     #[test]
@@ -261,13 +434,14 @@ mod tests {
             "IMPORT FOREIGN SCHEMA a FROM SERVER b INTO public",
             "CREATE STATISTICS s ON (f(a)), b FROM t",
             "DROP OWNED BY r",
+            "REVOKE USAGE ON SCHEMA s FROM r",
+            "REVOKE a FROM b",
+            "REASSIGN OWNED BY a TO b",
         ] {
             assert!(behind(script).concern_everything(), "{script}: {:?}", behind(script));
         }
         let mut definitions = Definitions::default();
         let statement = &analyze(b"CREATE INDEX ON t (f(a))", &LexerSettings::default()).statements[0];
-        assert!(definitions.note(&statement.redefines, &statement.effects, ApprovedUse::None, None));
-        let alters = [Effect::new(Action::Alter, crate::sql::Object::new(ObjectKind::Table, "t"))];
-        assert!(definitions.note(&Redefinition::Nothing, &alters, ApprovedUse::Settled, None));
+        assert!(definitions.note(Some(statement), &statement.effects, ApprovedUse::None, None));
     }
 }

@@ -59,6 +59,10 @@ pub struct Facts {
     pub without_user_mappings: bool,
     /// All schemas, those of sessions left out.
     pub schemas: HashSet<String>,
+    /// The roles that each schema's use is granted to by name; an empty one stands for all.
+    pub schema_users: HashMap<String, HashSet<String>>,
+    /// Roles that may do anything.
+    pub superusers: HashSet<String>,
     /// The search path that a role gets at login where the role has none of its own.
     pub search_path: SearchPath,
     /// The search path of roles that have one of their own, by role.
@@ -111,6 +115,13 @@ impl Facts {
     pub fn add_relation(&mut self, relation: Relation) {
         self.relation_names.entry(relation.name.clone()).or_default().push(relation.oid);
         self.relations.insert(relation.oid, relation);
+    }
+
+    /// Whether a role certainly may use a schema. One that is granted it as a member of another counts as one that may not.
+    #[must_use]
+    pub fn may_use(&self, role: &str, schema: &str) -> bool {
+        let of_schema = |users: &HashSet<String>| users.contains("") || users.contains(role);
+        self.superusers.contains(role) || self.schema_users.get(schema).is_some_and(of_schema)
     }
 
     /// The search path that a role has right after login, start-up parameters left out.

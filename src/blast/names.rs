@@ -82,16 +82,30 @@ impl<'a> Names<'a> {
                 _ => Found::Several(all),
             };
         };
+        // Those in schemas that the role may not be allowed to use, so that the server looks further.
+        let mut doubtful = Vec::new();
         for schema in path {
             if *schema == TEMPORARY {
-                if temporary {
+                if temporary && doubtful.is_empty() {
                     return Found::Temporary;
                 }
             } else if let Some(relation) = self.facts.relation(schema, name) {
-                return Found::One(relation);
+                if *schema != CATALOG && !self.facts.may_use(&self.context.role, schema) {
+                    doubtful.push(relation);
+                    continue;
+                }
+                if doubtful.is_empty() {
+                    return Found::One(relation);
+                }
+                doubtful.push(relation);
+                break;
             }
         }
-        Found::Nothing
+        match doubtful.as_slice() {
+            [] => Found::Nothing,
+            [relation] => Found::One(relation),
+            _ => Found::Several(doubtful),
+        }
     }
 
     /// Why a relation's name may mean a temporary relation that runs code, if it may.

@@ -44,7 +44,7 @@ pub struct NameContext {
     /// it out: what is done to a temporary relation is let through more easily.
     pub temporary: NameSet,
     /// Temporary relations that may exist in this session and run code when they are used: views, and tables with
-    /// triggers, rules or policies.
+    /// triggers, rules or policies. Temporary types as well.
     pub temporary_code: NameSet,
     /// Something unseen may have made temporary relations: any name without a schema may mean one that runs code.
     pub unseen: bool,
@@ -140,6 +140,8 @@ struct Resolver<'a> {
     named: HashSet<u32>,
     /// The columns that it may assign in those; `None` where that is not known.
     assigned: Option<Vec<String>>,
+    /// The statement stores what it names, and runs none of it.
+    stores: bool,
     /// A relation is used of which the catalog does not tell.
     unknown_relations: bool,
     /// Relations already followed, by what was done to them: views and keys may form circles.
@@ -176,6 +178,7 @@ impl<'a> Resolver<'a> {
             named_values: None,
             named: HashSet::new(),
             assigned: None,
+            stores: false,
             unknown_relations: false,
             followed: HashSet::new(),
             steps: Vec::new(),
@@ -195,6 +198,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn statement(&mut self, statement: &'a Statement) {
+        self.stores = statement.command == "CREATE VIEW";
         self.untyped_values = statement.untyped_values;
         self.strings = statement.strings;
         self.named_values = statement.named_values.as_ref().map(|names| names.iter().map(String::as_str).collect());
@@ -235,6 +239,7 @@ impl<'a> Resolver<'a> {
         self.types(statement);
         self.unnamed_code(statement);
         self.redefined_everything(statement);
+        self.runs_what_was_put_off(&statement.command);
         for change in &statement.session {
             // Planning at DECLARE already runs what is labelled immutable.
             if let SessionChange::DeclareCursor { body, .. } = change {

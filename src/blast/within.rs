@@ -32,7 +32,7 @@ pub fn concerns_names(statement: &Statement, resolved: &Resolved) -> bool {
 /// Brings the names up to date behind a statement: what it has defined, its temporary relations, and its search path.
 pub fn follow(names: &mut NameContext, statement: &Statement, resolved: &Resolved, facts: Option<&Facts>) {
     let Resolved { effects, approved, .. } = resolved;
-    names.definitions.note(&statement.redefines, effects, *approved, facts);
+    names.definitions.note(Some(statement), effects, *approved, facts);
     if statement.session.iter().any(|change| matches!(change, SessionChange::Commit)) {
         // Those that are `ON COMMIT DROP` are gone, and which are is not kept here.
         names.temporary = NameSet::default();
@@ -99,7 +99,7 @@ fn made(names: &mut NameContext, statement: &Statement, effect: &Effect, runs_co
                 names.temporary.insert(name);
             }
         }
-        ObjectKind::View => drop(names.temporary_code.insert(name)),
+        ObjectKind::View | ObjectKind::Type | ObjectKind::Domain => drop(names.temporary_code.insert(name)),
         _ => {}
     }
 }

@@ -25,7 +25,8 @@ with temporary as materialized (
   select n.oid from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.~) '^pg_(toast_)?temp_'),
 rows(oid, xmin) as (
   select oid, xmin from pg_catalog.pg_namespace
-            where oid operator(pg_catalog.>=) 16384 and not oid operator(pg_catalog.=) any (select oid from temporary)
+            where not oid operator(pg_catalog.=) any (select oid from temporary)
+  union all select oid, '0'::pg_catalog.xid from pg_catalog.pg_roles where rolsuper
   union all select oid, xmin from pg_catalog.pg_class
             where oid operator(pg_catalog.>=) 16384 and relpersistence operator(pg_catalog.<>) 't'
   union all select oid, xmin from pg_catalog.pg_proc where oid operator(pg_catalog.>=) 16384
@@ -99,8 +100,17 @@ where split_part(c, '=', 1) = any ('{search_path,idle_in_transaction_session_tim
   and (s.setdatabase = 0 or s.setdatabase = (select oid from pg_database where datname = current_database()))
   and (s.setrole = 0 or r.oid is not null)";
 
-/// All schemas but those of sessions.
-pub(super) const SCHEMAS: &str = "select nspname from pg_namespace where nspname !~ '^pg_(toast_)?temp_'";
+/// All schemas but those of sessions, and to whom their use is granted: to everybody where a name is empty. The server
+/// leaves those out of a search path that the role may not use (`recomputeNamespacePath`).
+pub(super) const SCHEMAS: &str = "
+select n.nspname, (
+  select string_agg(coalesce(r.rolname, ''), e'\\x01')
+  from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a left join pg_roles r on r.oid = a.grantee
+  where a.privilege_type = 'USAGE' and (a.grantee = 0 or r.oid is not null))
+from pg_namespace n where n.nspname !~ '^pg_(toast_)?temp_'";
+
+/// Roles that may do anything.
+pub(super) const SUPERUSERS: &str = "select rolname from pg_roles where rolsuper";
 
 /// All relations but those of sessions and TOAST.
 pub(super) const RELATIONS: &str = "

@@ -47,6 +47,7 @@ pub(super) fn batch() -> String {
         queries::VERSION,
         queries::ROLE_SETTINGS,
         queries::SCHEMAS,
+        queries::SUPERUSERS,
         queries::RELATIONS,
         queries::COLUMN_NAMES,
         queries::BUILTINS,
@@ -93,7 +94,12 @@ pub(super) fn facts(
     assembly.search_paths(&own.path, &role_settings)?;
     assembly.time_limits(&own.time_limits, &role_settings)?;
     for line in answers.rows()? {
+        let users = line.names(1)?.unwrap_or_default();
+        assembly.facts.schema_users.insert(line.string(0)?, users.into_iter().collect());
         assembly.facts.schemas.insert(line.string(0)?);
+    }
+    for line in answers.rows()? {
+        assembly.facts.superusers.insert(line.string(0)?);
     }
     assembly.relations(&answers.rows()?)?;
     assembly.column_names(&answers.rows()?)?;

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use super::asking::Unseen;
-use super::decide::{Decision, Part, Sequel, TransactionNature};
+use super::decide::{DataNature, Decision, Part, Sequel, TransactionNature};
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::pending::{Completed, Pending, Unit};
 use super::session::{EncodingTold, Role, Session};
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
 use crate::blast::definitions::defines;
-use crate::blast::{ApprovedUse, Definitions, SearchPath};
-use crate::sql::{Action, DiscardTarget, Effect, ObjectKind, Redefinition, SessionChange};
+use crate::blast::{ApprovedUse, SearchPath};
+use crate::sql::{Action, DiscardTarget, Effect, SessionChange};
 use crate::wire::frontend::significant;
 
 impl Session {
@@ -22,6 +22,9 @@ impl Session {
         let rolled_back = unit.completed == Completed::Rollback;
         self.report_outcome(unit);
         self.note_definitions(&decision);
+        if decision.approved != ApprovedUse::None || decision.nature.data == DataNature::RunsCode {
+            self.names.definitions.note_use(decision.approved, &decision.effects);
+        }
         match success {
             Success::Whole => self.apply(&decision, rolled_back),
             Success::Not => self.apply_nothing_certain(&decision),
@@ -33,42 +36,40 @@ impl Session {
     /// What may have changed definitions makes the facts old; before its transaction is committed, nobody else
     /// can see what it made of them.
     fn note_definitions(&mut self, decision: &Decision) {
-        if decision.approved != ApprovedUse::Unsettling && !decision.effects.iter().any(defines) {
+        let commits_others = |part: &Part| part.statement.command == "COMMIT PREPARED";
+        if decision.approved != ApprovedUse::Unsettling
+            && !decision.effects.iter().any(defines)
+            && !decision.parts.iter().any(commits_others)
+        {
             return;
         }
         let facts = self.ground.shared_facts().cloned();
         let facts = facts.as_deref();
         let definitions = &mut self.names.definitions;
         for Part { statement, resolved } in &decision.parts {
-            definitions.note(&statement.redefines, &resolved.effects, resolved.approved, facts);
+            definitions.note(Some(statement), &resolved.effects, resolved.approved, facts);
         }
         let by_name = |change: &SessionChange| {
             matches!(change, SessionChange::ExecutePrepared { .. } | SessionChange::FetchCursor(_))
         };
         if decision.parts.is_empty() || decision.changes.iter().any(by_name) {
             // What it runs is no part of it.
-            definitions.note(&Redefinition::Anything, &decision.effects, decision.approved, facts);
+            definitions.note(None, &decision.effects, decision.approved, facts);
         }
         self.session_epoch += 1;
-        let routines = [ObjectKind::Function, ObjectKind::Procedure, ObjectKind::Aggregate, ObjectKind::Routine];
-        let of_routine = |effect: &Effect| effect.action != Action::Execute && routines.contains(&effect.object.kind);
-        if !decision.effects.iter().any(of_routine) {
-            return;
-        }
-        // The plans of portals stand, but the body of a function is looked up when it is called.
-        let definitions = &self.names.definitions;
+        // Their plans stand, but triggers, keys and the bodies of functions are looked up when they run.
         self.portals.retain(|_, portal| {
-            if portal.runs_any_of(definitions) {
-                portal.state = PortalState::NeedsApproval;
-            }
+            portal.state = PortalState::NeedsApproval;
             true
         });
     }
 
     /// The transaction is over: what it defined can be seen, once the catalog has been looked at again.
     pub(super) fn definitions_settled(&mut self) {
-        if !self.names.definitions.is_empty() {
-            self.names.definitions = Definitions::default();
+        if self.names.definitions.is_untouched() {
+            return;
+        }
+        if !std::mem::take(&mut self.names.definitions).is_empty() {
             self.shared.catalog.invalidate(&self.who.database);
             self.ground.is_to_be_checked();
             self.session_epoch += 1;

@@ -16,8 +16,8 @@ use super::names::{Lifetime, MOST_NAMES, Portal, PortalState, Prepared};
 use super::ours::{self, Purpose, Ready};
 use super::session::{Role, Session, Stage};
 use super::temporary::Seen as SeenRelation;
+use crate::blast::SearchPath;
 use crate::blast::facts::Seen;
-use crate::blast::{Definitions, SearchPath};
 use crate::catalog::queries::{COLUMNS_FINGERPRINT, FINGERPRINT};
 use crate::policy::Outcome;
 use crate::sql::{self, SessionChange, Statement};
@@ -54,6 +54,9 @@ union all (select 'relation', c.relname::pg_catalog.text,
         ':funcid (?!(1574|1299|3432|1598|2647|668|669|1703|1740|1781|480|481) )|:(opno|opfuncid|aggfnoid|winfnoid) (1[6-9][0-9]{3}|[2-9][0-9]{4}|[0-9]{6,}) ')
   )::pg_catalog.text, null
   from pg_catalog.pg_class c where c.relnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() limit 10000)
+union all (select 'relation', t.typname::pg_catalog.text, 'false', null from pg_catalog.pg_type t
+  where t.typnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() and t.typrelid operator(pg_catalog.=) 0
+    and t.typelem operator(pg_catalog.=) 0 limit 10000)
 union all (select 'statement', p.name, p.statement, p.from_sql::pg_catalog.text from pg_catalog.pg_prepared_statements p
   where pg_catalog.octet_length(p.statement) operator(pg_catalog.<=) 65536 limit 10000)
 union all (select 'cursor', c.name, c.statement, c.is_holdable::pg_catalog.text from pg_catalog.pg_cursors c
@@ -245,7 +248,7 @@ impl Session {
             Some(Seen { definitions: text(&row.name)?, columns: text(row.text.as_deref()?)? })
         });
         if seen.is_some_and(|seen| self.ground.facts().is_some_and(|facts| facts.seen == seen)) {
-            self.names.definitions = Definitions::default();
+            self.names.definitions.forget();
         }
     }
 

@@ -11,7 +11,6 @@ use foldhash::fast::RandomState;
 
 use super::decide::Decision;
 use crate::audit::Recorded;
-use crate::blast::Definitions;
 use crate::sql::LexerSettings;
 
 /// How many names of each kind are remembered. A client may make more; those are unknown to us, so they wait.
@@ -108,17 +107,6 @@ pub(super) struct Portal {
     pub(super) lifetime: Lifetime,
 }
 
-impl Portal {
-    /// Whether it runs a function that the open transaction may have made anew.
-    pub(super) fn runs_any_of(&self, definitions: &Definitions) -> bool {
-        let mut resolved = self.decision.parts.iter().map(|part| &part.resolved);
-        resolved.any(|resolved| {
-            let mut code = resolved.code.iter().chain(&resolved.approved_code);
-            code.any(|code| definitions.concern_name(&code.name))
-        })
-    }
-}
-
 /// How long a portal lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifetime {
@@ -137,7 +125,7 @@ pub(super) enum PortalState {
     Open,
     /// It was approved when it was bound, and has not begun.
     Approved,
-    /// It has to wait at its Execute.
+    /// It is decided on again at its Execute: it has to wait, or definitions have changed since.
     NeedsApproval,
 }
 

@@ -76,7 +76,12 @@ impl TemporaryRelations {
                 Action::Drop if effect.temporary && !name.is_empty() => drop(self.remove(name)),
                 // With CASCADE, or as the owner's, or as a child's, it may have taken any of them along.
                 Action::Drop => self.forget(),
-                Action::Create if effect.temporary && effect.object.kind == ObjectKind::View => self.runs_code(name),
+                Action::Create
+                    if effect.temporary
+                        && matches!(effect.object.kind, ObjectKind::View | ObjectKind::Type | ObjectKind::Domain) =>
+                {
+                    self.runs_code(name);
+                }
                 _ => {}
             }
         }

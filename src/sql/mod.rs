@@ -54,7 +54,7 @@ pub use limits::Limits;
 pub use settings::{Encoding, LexerSettings};
 pub use statement::{Argument, Assumption, FunctionUse, Name, Redefinition, SessionChange, Statement};
 
-pub use statement::{DiscardTarget, Notation};
+pub use statement::{Dependents, DiscardTarget, Notation, Reach};
 
 /// Whether an unquoted word, in lower case, is a key word of any kind.
 #[must_use]

@@ -100,31 +100,59 @@ impl Statement {
 
 /// Which later statements may mean or run something else because of a definition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Redefinition {
-    /// None, unless it runs code itself: all that it adds stands in the text.
+pub struct Redefinition {
+    /// By what they use.
+    pub reach: Reach,
+    /// Those as well that use relations of these names: what keys point to, new names.
+    pub relations: Vec<String>,
+    /// What else is gone with it.
+    pub dependents: Dependents,
+}
+
+/// Which uses a definition concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Reach {
+    /// None: all that it adds stands in the text, and runs nothing but what stands there.
     Nothing,
-    /// Those that use what its effects name.
+    /// Those of what its effects name.
     #[default]
     Named,
-    /// Those, and what uses relations of these names: what keys point to, new names.
-    And(Vec<String>),
     /// Any.
     Anything,
 }
 
+/// What becomes of what depends on something that is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Dependents {
+    /// It stays, or the statement fails.
+    #[default]
+    Stay,
+    /// It is dropped too.
+    AreDropped,
+}
+
 impl Redefinition {
+    /// One that concerns no statement.
+    pub(crate) const NOTHING: Self =
+        Self { reach: Reach::Nothing, relations: Vec::new(), dependents: Dependents::Stay };
+    /// One that concerns any.
+    pub(crate) const ANYTHING: Self =
+        Self { reach: Reach::Anything, relations: Vec::new(), dependents: Dependents::Stay };
+
+    /// What uses the names of its effects and these.
+    pub(crate) fn of_relations(relations: Vec<String>) -> Self {
+        let reach = if relations.is_empty() { Reach::Nothing } else { Reach::Named };
+        Self { reach, relations, ..Self::default() }
+    }
+
     /// That of both together.
     #[must_use]
-    pub(crate) fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Anything, _) | (_, Self::Anything) => Self::Anything,
-            (Self::And(mut names), Self::And(others)) => {
-                names.extend(others);
-                Self::And(names)
-            }
-            (Self::And(names), _) | (_, Self::And(names)) => Self::And(names),
-            (Self::Named, _) | (_, Self::Named) => Self::Named,
-            (Self::Nothing, Self::Nothing) => Self::Nothing,
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.relations.extend(other.relations);
+        Self {
+            reach: self.reach.max(other.reach),
+            relations: self.relations,
+            dependents: self.dependents.max(other.dependents),
         }
     }
 }

@@ -7,7 +7,6 @@ use crate::sql::{Action, Assumption, Effect};
 
 impl Resolver<'_> {
     /// Whether a change is as bounded as the text says: what that takes for columns of a query are some, as far as is known.
-    /// What an open transaction has made of them cannot be seen.
     pub(super) fn is_bounded(&mut self, effect: &Effect, assumptions: &[Assumption]) -> bool {
         let mut of_effect =
             assumptions.iter().filter(|assumed| assumed.action == effect.action && assumed.object == effect.object);
@@ -26,12 +25,12 @@ impl Resolver<'_> {
     }
 
     fn may_hold(&self, assumed: &Assumption) -> bool {
+        // One that was changed waits anyway.
         let may_have = |relation: &Relation| self.facts.has_column(relation, &assumed.column).unwrap_or(true);
-        !self.context.definitions.is_empty()
-            || assumed.relations.iter().any(|name| match self.names.relation(name.schema.as_deref(), &name.name) {
-                Found::One(relation) => may_have(relation),
-                Found::Several(relations) => relations.into_iter().any(may_have),
-                Found::Temporary | Found::Nothing => true,
-            })
+        assumed.relations.iter().any(|name| match self.names.relation(name.schema.as_deref(), &name.name) {
+            Found::One(relation) => may_have(relation),
+            Found::Several(relations) => relations.into_iter().any(may_have),
+            Found::Temporary | Found::Nothing => true,
+        })
     }
 }

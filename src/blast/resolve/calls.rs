@@ -88,6 +88,15 @@ impl Resolver<'_> {
     }
 
     pub(super) fn operators(&mut self, statement: &Statement) {
+        let is_temporary = |name: &&Name| name.schema.as_deref().is_some_and(|schema| schema.starts_with("pg_temp"));
+        for name in statement.operators.iter().filter(is_temporary) {
+            self.may_execute(Object {
+                kind: ObjectKind::Operator,
+                schema: name.schema.clone(),
+                name: name.name.clone(),
+            });
+            self.reason(|| format!("no operator is known that {} means", written(name)));
+        }
         if self.facts.operators.is_empty() || WITHOUT_EXPRESSIONS.contains(&statement.command.as_str()) {
             return;
         }

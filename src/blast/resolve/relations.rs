@@ -117,7 +117,10 @@ impl<'a> Resolver<'a> {
                 }
                 self.add(effect);
             }
-            Found::One(relation) => self.reach(relation, effect, effect.certainty),
+            Found::One(relation) => {
+                self.may_have_been_dropped(effect);
+                self.reach(relation, effect, effect.certainty);
+            }
             Found::Several(relations) => {
                 let certainty = if relations.len() == 1 { effect.certainty } else { Certainty::Possible };
                 for relation in relations {
@@ -128,7 +131,7 @@ impl<'a> Resolver<'a> {
                 self.unknown_relations = true;
                 self.columns_run_code |= effect.action == Action::Read;
                 self.add(effect.clone());
-                if self.context.definitions.concern_relation(&effect.object.name) {
+                if uses(effect.action) && self.context.definitions.concern_relation(&effect.object.name) {
                     self.may_be_new(effect.object.clone());
                 }
             }
@@ -151,11 +154,7 @@ impl<'a> Resolver<'a> {
 
     fn step(&mut self, step: &Step<'a>) {
         let relation = step.relation;
-        let uses = matches!(
-            step.action,
-            Action::Read | Action::Insert | Action::Update | Action::Delete | Action::Truncate | Action::Maintain
-        );
-        if uses && self.context.definitions.concern_relation(&relation.name) {
+        if uses(step.action) && self.context.definitions.concern_relation(&relation.name) {
             self.may_be_new(Object::in_schema(relation.kind.object_kind(), &relation.schema, &relation.name));
         }
         match step.action {
@@ -205,4 +204,12 @@ impl<'a> Resolver<'a> {
         self.add(effect);
         self.reason(|| format!("{} holds {}", secret.name, secret.what));
     }
+}
+
+/// Whether an action runs what a relation runs.
+const fn uses(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Read | Action::Insert | Action::Update | Action::Delete | Action::Truncate | Action::Maintain
+    )
 }

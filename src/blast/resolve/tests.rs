@@ -25,6 +25,7 @@ fn facts() -> Facts {
     let mut facts = Facts { server_version: 150_018, ..Facts::default() };
     for schema in ["public", "evil", "pg_catalog", "information_schema"] {
         facts.schemas.insert(schema.to_owned());
+        facts.schema_users.insert(schema.to_owned(), [String::new()].into());
     }
     facts.search_path = path(&["$user", "public"]);
     facts.add_relation(table(100, "public", "orders"));
@@ -47,8 +48,9 @@ fn usual() -> NameContext {
 /// What an open transaction has defined behind a script.
 fn defined(script: &str) -> Definitions {
     let mut definitions = Definitions::default();
-    for Statement { redefines, effects, .. } in analyzed(script) {
-        assert!(definitions.note(&redefines, &effects, ApprovedUse::None, Some(&facts())), "{script}");
+    for statement in analyzed(script) {
+        let noted = definitions.note(Some(&statement), &statement.effects, ApprovedUse::None, Some(&facts()));
+        assert!(noted, "{script}");
     }
     definitions
 }

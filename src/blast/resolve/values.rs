@@ -22,9 +22,14 @@ const MAKES_VALUES_OF_TYPES: [&str; 5] = [
 impl<'a> Resolver<'a> {
     pub(super) fn types(&mut self, statement: &Statement) {
         for name in &statement.types {
-            let name = canonical_type(&name.name);
-            self.redefined_name(ObjectKind::Type, name);
-            self.cast(name);
+            // Written in quotes, a word that stands for a type is a name like any other.
+            let (written, canonical) = (name.name.as_str(), canonical_type(&name.name));
+            self.redefined_name(ObjectKind::Type, written);
+            self.cast(written);
+            if canonical != written {
+                self.redefined_name(ObjectKind::Type, canonical);
+                self.cast(canonical);
+            }
         }
         // Where a definition may name types, words are taken for those; it may name operator classes there as well.
         for code in statement.types.iter().filter_map(|name| self.facts.operator_classes.get(&name.name)).flatten() {
@@ -106,7 +111,7 @@ impl<'a> Resolver<'a> {
         if is_of(&self.context.temporary_code) {
             let object = Object::in_schema(ObjectKind::Type, "pg_temp", name);
             self.may_execute(object);
-            self.reason(|| format!("{name} is, or was, a temporary relation whose columns run code"));
+            self.reason(|| format!("{name} is, or was, a temporary type, or a relation whose columns run code"));
         }
         for code in facts.types.get(name).into_iter().flatten() {
             self.runs_at_parse(code);

@@ -248,7 +248,7 @@ impl Judge<'_> {
             declared_types: Vec::new(),
             assigned: None,
             assumptions: Vec::new(),
-            redefines: Redefinition::Anything,
+            redefines: Redefinition::ANYTHING,
         };
         let resolved = Resolved { effects: statement.effects.clone(), ..Resolved::default() };
         let risk = assess_unreadable(&statement, &resolved.effects);
@@ -439,7 +439,7 @@ impl Session {
         let defines = [Action::Create, Action::Alter, Action::Drop, Action::Grant];
         let defined = resolved.effects.iter().filter(|effect| defines.contains(&effect.action));
         let defined: Vec<_> = asked.map(|_| defined.cloned().collect()).unwrap_or_default();
-        self.names.definitions.note(&statement.redefines, &defined, ApprovedUse::None, asked);
+        self.names.definitions.note(Some(statement), &defined, ApprovedUse::None, asked);
         within::follow_temporary(&mut self.names, statement, resolved);
         if statement.session.contains(&SessionChange::DropAtCommit) {
             let made = statement.session.iter().filter_map(|change| match change {

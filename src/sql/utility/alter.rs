@@ -96,10 +96,14 @@ impl<'a> Parser<'a> {
         }
         if kind.kind == ObjectKind::Type && self.cursor.at_ahead(1, Keyword::Value) {
             // Of an enumeration: a value more, or another name for one.
-            self.found.redefines = Redefinition::Nothing;
+            self.found.redefines = Redefinition::NOTHING;
         }
         let words = self.words(WORDS_SHOWN);
         let owner = self.cursor.at(Keyword::Owner);
+        if owner && kind.kind != ObjectKind::Schema {
+            // Who may change it, and as whom it runs: not what.
+            self.found.redefines = Redefinition::NOTHING;
+        }
         self.cursor.skip_rest();
         let shown = kind.shown();
         if owner {
@@ -131,7 +135,7 @@ impl<'a> Parser<'a> {
 
     /// `action, action`: what each does, for the approver, and what it takes away.
     fn alter_actions(&mut self, object: &Object) -> Parsed<()> {
-        self.found.redefines = Redefinition::Nothing;
+        self.found.redefines = Redefinition::NOTHING;
         loop {
             let redefines = self.redefinition_of_action(object.kind);
             self.found.redefines = std::mem::take(&mut self.found.redefines).and(redefines);

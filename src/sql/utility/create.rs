@@ -79,6 +79,9 @@ impl<'a> Parser<'a> {
         if let Some(table) = named.table {
             self.found.effect(Effect::new(Action::Alter, table));
         }
+        if kind.kind == ObjectKind::Type && self.cursor.at(Keyword::As) && self.cursor.at_ahead(1, Keyword::Enum) {
+            self.found.redefines = Redefinition::NOTHING;
+        }
         self.cursor.skip_rest();
         Ok(kind.command("CREATE"))
     }
@@ -126,7 +129,7 @@ impl<'a> Parser<'a> {
         let reason = format!("creates {name} on {}{blocks}", table.display());
         self.found.effect_because(if temporary { effect.temporary() } else { effect }, reason);
         self.found.effect(Effect::new(Action::Alter, table.to_object(ObjectKind::Table)));
-        self.found.redefines = Redefinition::Nothing;
+        self.found.redefines = Redefinition::NOTHING;
         Ok("CREATE INDEX".to_owned())
     }
 
@@ -180,7 +183,7 @@ impl<'a> Parser<'a> {
         self.created(Object::new(ObjectKind::Schema, name), Modifiers::default());
         if more {
             self.found.reason(format!("and objects in schema {name}"));
-            self.found.redefines = Redefinition::Anything;
+            self.found.redefines = Redefinition::ANYTHING;
         }
         Ok("CREATE SCHEMA".to_owned())
     }

@@ -5,7 +5,7 @@ use crate::sql::cursor::{NamePosition, Parsed};
 use crate::sql::effect::{Action, Effect, Extent, Object, ObjectKind};
 use crate::sql::keyword::Keyword;
 use crate::sql::query::Parser;
-use crate::sql::statement::Redefinition;
+use crate::sql::statement::{Dependents, Redefinition};
 use crate::sql::token::TokenKind;
 
 impl<'a> Parser<'a> {
@@ -25,9 +25,11 @@ impl<'a> Parser<'a> {
         self.list(|parser| parser.drop_one(kind))?;
         if self.cursor.eat(Keyword::Cascade) {
             self.found.reason("CASCADE also drops whatever depends on it");
-            if !kind.kind.is_relation() {
-                self.found.redefines = Redefinition::Anything;
-            }
+            self.found.redefines = if kind.kind.is_relation() {
+                Redefinition { dependents: Dependents::AreDropped, ..Redefinition::default() }
+            } else {
+                Redefinition::ANYTHING
+            };
         }
         self.cursor.skip_rest();
         Ok(kind.command("DROP"))
@@ -60,7 +62,7 @@ impl<'a> Parser<'a> {
             Ok(())
         })?;
         self.cursor.skip_rest();
-        self.found.redefines = Redefinition::Anything;
+        self.found.redefines = Redefinition::ANYTHING;
         Ok("DROP OWNED".to_owned())
     }
 

@@ -256,7 +256,7 @@ impl<'a> Parser<'a> {
         self.cursor.skip_rest();
         let reason = format!("{verb} {} {object}", kind.kind.as_str().replace('_', " "));
         self.found.effect_because(Effect::new(Action::Alter, object), reason);
-        self.found.redefines = Redefinition::Nothing;
+        self.found.redefines = Redefinition::NOTHING;
         Ok(command.to_owned())
     }
 

@@ -3,7 +3,7 @@
 use crate::sql::effect::ObjectKind;
 use crate::sql::keyword::Keyword;
 use crate::sql::query::Parser;
-use crate::sql::statement::Redefinition;
+use crate::sql::statement::{Dependents, Redefinition};
 use crate::sql::token::TokenKind;
 
 impl Parser<'_> {
@@ -15,18 +15,21 @@ impl Parser<'_> {
     /// That of the action of ALTER that begins here, on a relation of that kind.
     pub(super) fn redefinition_of_action(&self, kind: ObjectKind) -> Redefinition {
         if let Some(name) = self.new_name() {
-            return Redefinition::And(vec![name]);
+            return Redefinition::of_relations(vec![name]);
         }
         if kind != ObjectKind::Table {
-            return Redefinition::Named;
+            return Redefinition::default();
         }
         match self.cursor.keyword() {
+            Some(Keyword::Drop) if self.cursor.find_outside(&[Keyword::Cascade]).is_some() => {
+                Redefinition { dependents: Dependents::AreDropped, ..Redefinition::default() }
+            }
             Some(Keyword::Add) => self.targets_until(|kind| kind == TokenKind::Comma),
-            Some(Keyword::Alter | Keyword::Validate | Keyword::Cluster | Keyword::Reset) => Redefinition::Nothing,
-            Some(Keyword::Set) if self.cursor.kind_at(1) == Some(TokenKind::OpenParen) => Redefinition::Nothing,
-            Some(Keyword::Drop) if self.cursor.at_ahead(1, Keyword::Constraint) => Redefinition::Nothing,
+            Some(Keyword::Alter | Keyword::Validate | Keyword::Cluster | Keyword::Reset) => Redefinition::NOTHING,
+            Some(Keyword::Set) if self.cursor.kind_at(1) == Some(TokenKind::OpenParen) => Redefinition::NOTHING,
+            Some(Keyword::Drop) if self.cursor.at_ahead(1, Keyword::Constraint) => Redefinition::NOTHING,
             // Columns that are gone, triggers, rules, row security, parents, owners: all that uses the table.
-            _ => Redefinition::Named,
+            _ => Redefinition::default(),
         }
     }
 
@@ -46,7 +49,7 @@ impl Parser<'_> {
             }
             ahead += 1;
         }
-        if targets.is_empty() { Redefinition::Nothing } else { Redefinition::And(targets) }
+        Redefinition::of_relations(targets)
     }
 
     /// `RENAME TO name`

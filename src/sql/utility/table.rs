@@ -17,7 +17,7 @@ impl<'a> Parser<'a> {
         let name = self.qualified_name(NamePosition::NonReserved)?;
         let temporary = modifiers.temporary || name.schema == Some("pg_temp");
         self.created(name.to_object(ObjectKind::Table), Modifiers { temporary, may_exist, ..modifiers });
-        self.found.redefines = Redefinition::Named.and(self.key_targets());
+        self.found.redefines = Redefinition::default().and(self.key_targets());
         if self.at_defining_query() {
             self.create_table_as()?;
             return Ok("CREATE TABLE AS".to_owned());

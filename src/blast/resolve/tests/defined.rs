@@ -64,6 +64,40 @@ fn what_changes_nothing_of_what_runs_lets_the_transaction_go_on() {
     }
 }
 
+/// A name may mean the next relation of the search path, when its view is dropped with what it was made of.
+#[test]
+fn what_may_be_gone_with_what_it_depended_on_is_not_taken_for_there() {
+    let mut facts = shop();
+    facts.add_relation(table(300, "evil", "open_orders"));
+    let behind =
+        |script: &str| NameContext { definitions: defined(script), search_path: path(&["public", "evil"]), ..usual() };
+    let code = |script: &str, sql: &str| {
+        let resolved = resolve(&analyzed(sql)[0], &facts, &behind(script));
+        resolved.effects.iter().any(|effect| effect.action == Action::Execute)
+    };
+    let insert = "INSERT INTO open_orders VALUES (1)";
+    assert!(code("ALTER TABLE lines DROP CONSTRAINT c CASCADE", insert) && code("DROP TABLE x CASCADE", insert));
+    assert!(
+        !code("DROP TABLE x", insert) && !code("DROP TABLE x CASCADE", "INSERT INTO public.open_orders VALUES (1)")
+    );
+    assert!(!code("DROP TABLE x CASCADE", "INSERT INTO orders VALUES (1)"));
+}
+
+#[test]
+fn what_is_defined_over_what_is_new_runs_none_of_it() {
+    for uses in [
+        "ALTER TABLE new ADD b int",
+        "CREATE INDEX ON new (a)",
+        "COMMENT ON TABLE new IS 'x'",
+        "GRANT SELECT ON new TO u",
+        "CREATE VIEW w AS SELECT * FROM new",
+        "DROP TABLE new",
+    ] {
+        expect_code("CREATE TABLE new (a int)", uses, false);
+    }
+    expect_code("CREATE TABLE new (a int)", "INSERT INTO new VALUES (1); SELECT * FROM new", true);
+}
+
 #[test]
 fn what_is_named_may_be_what_was_made() {
     let function = "CREATE FUNCTION g(orders) RETURNS int LANGUAGE sql AS 'SELECT 1'";
@@ -76,6 +110,7 @@ fn what_is_named_may_be_what_was_made() {
     {
         let statements = "SELECT 1 + 1; SELECT * FROM orders; UPDATE orders SET a = 1 WHERE id = 1; SELECT '1'::int";
         expect_code(definition, statements, true);
-        expect_code(definition, "COMMIT; SET work_mem = '1MB'; CREATE TABLE new (a int); GRANT u TO v; SHOW x", false);
+        expect_code(definition, "CREATE TEMP TABLE new (a int); ALTER TABLE new ADD b text DEFAULT 'a' + 'b'", true);
+        expect_code(definition, "COMMIT; SET work_mem = '1MB'; GRANT u TO v; SHOW x", false);
     }
 }

@@ -123,9 +123,36 @@ fn a_bound_that_rests_on_a_column_which_is_not_there_is_none() {
     let temporary = NameContext { temporary: ["staging"].into_iter().collect(), ..usual() };
     assert_eq!(extent("id", &["staging"], &temporary), Extent::Bounded);
     let pending = NameContext { definitions: defined("GRANT SELECT ON staging TO u"), ..usual() };
-    assert_eq!(resolve(&update("id", &["staging"]), &facts, &pending).effects[0].extent, Extent::Bounded);
+    assert_eq!(resolve(&update("id", &["staging"]), &facts, &pending).effects[0].extent, Extent::Whole);
     let other = Statement { effects: on(Action::Update, "orders").effects, ..update("id", &["staging"]) };
     assert_eq!(resolve(&other, &facts, &usual()).effects[0].extent, Extent::Bounded);
+}
+
+#[test]
+fn a_schema_that_the_role_may_not_use_is_passed_over() {
+    let mut facts = facts();
+    facts.add_relation(table(200, "evil", "orders"));
+    facts.schemas.insert("private".to_owned());
+    facts.schema_users.insert("private".to_owned(), ["app".to_owned()].into());
+    facts.add_relation(table(201, "private", "orders"));
+    facts.superusers.insert("root".to_owned());
+    let read = |role: &str, schemas: &[&str]| {
+        let context = NameContext { role: role.to_owned(), search_path: path(schemas), ..usual() };
+        shown(&resolve(&on(Action::Read, "orders"), &facts, &context))
+    };
+    let both = ["read table private.orders?", "read table public.orders?"];
+    assert_eq!(read("other", &["private", "public", "evil"]), both);
+    assert_eq!(read("app", &["private", "public"]), ["read table private.orders"]);
+    assert_eq!(read("root", &["private", "public"]), ["read table private.orders"]);
+    assert_eq!(read("other", &["private"]), ["read table private.orders"]);
+    // What hides behind it is not the session's own for certain.
+    let own = NameContext {
+        role: "other".to_owned(),
+        search_path: path(&["private", "pg_temp"]),
+        temporary: ["orders"].into_iter().collect(),
+        ..usual()
+    };
+    expect(&on(Action::Delete, "orders"), &facts, &own, &["delete table private.orders"]);
 }
 
 /// At login it is bytes in whichever encoding: which schema is the role's own is not known.
