@@ -9,7 +9,7 @@ use crate::sql::token::TokenKind;
 impl Parser<'_> {
     /// The tables that keys point to in what is left of the statement: a change of their rows reaches further now.
     pub(super) fn key_targets(&self) -> Redefinition {
-        self.targets_until(|_| false)
+        self.targets(self.tokens_until(|_| false))
     }
 
     /// That of the action of ALTER that begins here, on a relation of that kind.
@@ -21,10 +21,12 @@ impl Parser<'_> {
             return Redefinition::default();
         }
         match self.cursor.keyword() {
-            Some(Keyword::Drop) if self.cursor.find_outside(&[Keyword::Cascade]).is_some() => {
+            Some(Keyword::Drop)
+                if self.tokens_of_action().any(|ahead| self.cursor.at_ahead(ahead, Keyword::Cascade)) =>
+            {
                 Redefinition { dependents: Dependents::AreDropped, ..Redefinition::default() }
             }
-            Some(Keyword::Add) => self.targets_until(|kind| kind == TokenKind::Comma),
+            Some(Keyword::Add) => self.targets(self.tokens_of_action()),
             Some(Keyword::Alter | Keyword::Validate | Keyword::Cluster | Keyword::Reset) => Redefinition::NOTHING,
             Some(Keyword::Set) if self.cursor.kind_at(1) == Some(TokenKind::OpenParen) => Redefinition::NOTHING,
             Some(Keyword::Drop) if self.cursor.at_ahead(1, Keyword::Constraint) => Redefinition::NOTHING,
@@ -33,23 +35,32 @@ impl Parser<'_> {
         }
     }
 
-    /// `REFERENCES [schema.]name` up to a token outside parentheses.
-    fn targets_until(&self, ends: impl Fn(TokenKind) -> bool) -> Redefinition {
-        let mut targets = Vec::new();
-        let (mut ahead, mut depth) = (0, 0_usize);
-        while let Some(kind) = self.cursor.kind_at(ahead) {
-            match kind {
-                TokenKind::OpenParen => depth += 1,
-                TokenKind::CloseParen => depth = depth.saturating_sub(1),
-                _ if depth == 0 && ends(kind) => break,
-                _ if self.cursor.at_ahead(ahead, Keyword::References) => {
-                    targets.extend(self.last_part_of_name(ahead + 1));
-                }
-                _ => {}
+    /// `REFERENCES [schema.]name` among those tokens ahead.
+    fn targets(&self, tokens: impl Iterator<Item = usize>) -> Redefinition {
+        let references = tokens.filter(|ahead| self.cursor.at_ahead(*ahead, Keyword::References));
+        Redefinition::of_relations(references.filter_map(|ahead| self.last_part_of_name(ahead + 1)).collect())
+    }
+
+    /// The tokens up to the next comma outside parentheses.
+    fn tokens_of_action(&self) -> impl Iterator<Item = usize> {
+        self.tokens_until(|kind| kind == TokenKind::Comma)
+    }
+
+    /// How far ahead the tokens stand up to one outside parentheses that ends them.
+    fn tokens_until(&self, ends: impl Fn(TokenKind) -> bool) -> impl Iterator<Item = usize> {
+        let mut depth = 0_usize;
+        (0..).take_while(move |ahead| match self.cursor.kind_at(*ahead) {
+            None => false,
+            Some(TokenKind::OpenParen) => {
+                depth += 1;
+                true
             }
-            ahead += 1;
-        }
-        Redefinition::of_relations(targets)
+            Some(TokenKind::CloseParen) => {
+                depth = depth.saturating_sub(1);
+                true
+            }
+            Some(kind) => depth > 0 || !ends(kind),
+        })
     }
 
     /// `RENAME TO name`
