@@ -288,12 +288,17 @@ fn a_temporary_tables_definition_changes_nothing_else_unasked() {
 /// Types of a session's own come before those of the server, like its tables.
 #[test]
 fn a_temporary_type_counts_as_what_it_runs() {
-    let setup = "create function public.wiped() returns int language plpgsql as 'begin delete from public.orders; return 1; end'";
+    let setup = "create function public.wiped() returns int language plpgsql as 'begin delete from public.orders; return 1; end'; \
+                 create domain public.checked as int check (public.wiped() = 1)";
     let place = Place::open_with(setup, &[]);
     for (made, uses) in [
         ("create domain pg_temp.text as pg_catalog.text check (public.wiped() = 1)", "select 'x'::text"),
         ("do $$ begin create domain pg_temp.own as int check (public.wiped() = 1); end $$", "select '1'::own"),
         ("do $$ begin create domain pg_temp.own as int check (public.wiped() = 1); end $$", "select '{1}'::_own"),
+        (
+            "create type pg_temp.spans as range (subtype = public.checked, multirange_type_name = pg_temp.text)",
+            "select '{[1,2)}'::text",
+        ),
     ] {
         let mut session = place.session();
         place.approved(&mut session, made);

@@ -7,7 +7,9 @@ use super::extensions;
 use super::facts::Facts;
 use super::resolve::ApprovedUse;
 use crate::sql::functions::builtin;
-use crate::sql::{Action, Dependents, Effect, FunctionUse, Name, ObjectKind, Reach, Redefinition, Statement};
+use crate::sql::{
+    Action, Dependents, Effect, FunctionUse, Name, ObjectKind, Reach, Redefinition, SessionChange, Statement,
+};
 
 /// How many names are kept; with more of them, everything counts as changed.
 const MOST_NAMES: usize = 10_000;
@@ -34,8 +36,8 @@ enum Used {
     No,
     /// Some that somebody was asked for.
     Held,
-    /// Some that is approved for its body.
-    Approved,
+    /// Some that is approved for its body, so that nobody is asked for what that uses in turn; or a query was put off.
+    Later,
 }
 
 /// Whether the end of the transaction may run code that was made anew since it was used.
@@ -82,10 +84,19 @@ impl Definitions {
         self.relations.contains(name)
     }
 
-    /// Whether a function or a type of that name may be another. Of a type, `_name` is one of arrays.
+    /// Whether a function or a type of that name may be another. Of a type, `_name` is one of arrays, with more underscores
+    /// where that is taken.
     #[must_use]
     pub fn concern_name(&self, name: &str) -> bool {
-        self.names.contains(name) || name.strip_prefix('_').is_some_and(|element| self.names.contains(element))
+        [name, name.trim_start_matches('_')].iter().any(|name| self.names.contains(*name))
+    }
+
+    /// Whether a type of that name may be another; a relation has one of its rows.
+    #[must_use]
+    pub fn concern_type(&self, name: &str) -> bool {
+        [name, name.trim_start_matches('_')]
+            .iter()
+            .any(|name| self.names.contains(*name) || self.relations.contains(*name))
     }
 
     /// Whether the end of the transaction may run code that was made anew since it was used.
@@ -100,9 +111,10 @@ impl Definitions {
     }
 
     /// A statement has run code of users, or may have left some to be run.
-    pub fn note_use(&mut self, approved: ApprovedUse, effects: &[Effect]) {
-        let used = if approved != ApprovedUse::None {
-            Used::Approved
+    pub fn note_use(&mut self, approved: ApprovedUse, effects: &[Effect], changes: &[SessionChange]) {
+        let outlives = |change: &SessionChange| matches!(change, SessionChange::DeclareCursor { hold: true, .. });
+        let used = if approved != ApprovedUse::None || changes.iter().any(outlives) {
+            Used::Later
         } else if effects.iter().any(|effect| effect.action == Action::Execute) {
             Used::Held
         } else {
@@ -142,9 +154,11 @@ impl Definitions {
             };
             state = state.max(self.add(&effect.object.name, concerns, facts));
             let makes_anew = match effect.action {
-                Action::Execute | Action::Unknown => self.used == Used::Approved,
                 Action::Grant => false,
-                _ => self.used != Used::No && is_routine(effect.object.kind),
+                // What it calls is not asked for.
+                _ if self.used == Used::Later => concerns != Concern::Nothing,
+                Action::Execute | Action::Unknown => false,
+                _ => self.used == Used::Held && is_routine(effect.object.kind),
             };
             if makes_anew {
                 self.at_commit = AtCommit::MayRun;
@@ -171,7 +185,7 @@ impl Definitions {
     fn is_plain(&self, statement: &Statement, facts: Option<&Facts>) -> bool {
         let computes = |function: &FunctionUse| builtin(&function.name.name).is_none_or(|class| class.is_harmless());
         let is_servers_own = |name: &Name| {
-            facts.is_some_and(|facts| !facts.type_names.contains(&name.name)) && !self.concern_name(&name.name)
+            facts.is_some_and(|facts| !facts.type_names.contains(&name.name)) && !self.concern_type(&name.name)
         };
         statement.functions.iter().all(computes) && statement.types.iter().all(is_servers_own)
     }
@@ -341,7 +355,12 @@ mod tests {
             assert_eq!(definitions.relations, relations.iter().map(|name| (*name).to_owned()).collect(), "{script}");
             assert_eq!(definitions.names, names.iter().map(|name| (*name).to_owned()).collect(), "{script}");
         }
-        assert!(behind("CREATE DOMAIN d AS int").concern_name("_d"));
+        assert!(
+            behind("CREATE DOMAIN d AS int").concern_name("_d")
+                && behind("CREATE DOMAIN d AS int").concern_type("___d")
+        );
+        let table = behind("CREATE TABLE t (a d)");
+        assert!(table.concern_type("t") && table.concern_type("_t") && !table.concern_name("t"));
         for cascade in ["DROP TABLE t CASCADE", "ALTER TABLE t DROP CONSTRAINT c CASCADE, ADD a int"] {
             assert!(behind(cascade).dropped_dependents(), "{cascade}");
         }
@@ -404,12 +423,27 @@ mod tests {
             ),
         ] {
             let mut definitions = Definitions::default();
-            definitions.note_use(used, &effects);
+            definitions.note_use(used, &effects, &[]);
             assert_eq!(definitions.is_untouched(), !expected);
             definitions.note(Some(makes), &makes.effects, ApprovedUse::None, Some(&Facts::default()));
             assert_eq!(definitions.may_run_at_commit(), expected);
             definitions.forget();
             assert!(definitions.is_empty() && !definitions.may_run_at_commit());
+        }
+        // What approved code or a query that was put off uses in turn, nobody is asked for.
+        let hold = analyze(b"DECLARE c CURSOR WITH HOLD FOR SELECT 1", &LexerSettings::default()).statements;
+        let trigger = "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()";
+        for (used, changes, made, expected) in [
+            (ApprovedUse::Settled, &[][..], trigger, true),
+            (ApprovedUse::None, &hold[0].session[..], "ALTER DOMAIN d ADD CHECK (f(VALUE))", true),
+            (ApprovedUse::None, &hold[0].session[..], "CREATE INDEX ON t (a)", false),
+            (ApprovedUse::None, &[], trigger, false),
+        ] {
+            let mut definitions = Definitions::default();
+            definitions.note_use(used, &[], changes);
+            let made = &analyze(made.as_bytes(), &LexerSettings::default()).statements[0];
+            definitions.note(Some(made), &made.effects, ApprovedUse::None, Some(&Facts::default()));
+            assert_eq!(definitions.may_run_at_commit(), expected, "{}", made.command);
         }
         let others = &analyze(b"COMMIT PREPARED 'x'", &LexerSettings::default()).statements[0];
         assert!(Definitions::default().note(Some(others), &others.effects, ApprovedUse::None, None));
@@ -430,6 +464,7 @@ mod tests {
             "DROP SCHEMA s",
             "DROP TYPE t CASCADE",
             "CREATE SCHEMA s CREATE VIEW v AS SELECT 1",
+            "CREATE TYPE r AS RANGE (subtype = int)",
             "CREATE EVENT TRIGGER g ON ddl_command_end EXECUTE FUNCTION f()",
             "IMPORT FOREIGN SCHEMA a FROM SERVER b INTO public",
             "CREATE STATISTICS s ON (f(a)), b FROM t",

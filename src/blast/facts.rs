@@ -67,6 +67,8 @@ pub struct Facts {
     pub search_path: SearchPath,
     /// The search path of roles that have one of their own, by role.
     pub role_search_paths: HashMap<String, SearchPath>,
+    /// Roles that act as another one from login on (`ALTER ROLE ... SET role`); an empty name stands for all.
+    pub act_as_others: HashSet<String>,
     /// The server's time limits (`statement_timeout` and its kin) that every role gets at login, by name, as a setting
     /// is written. What is not known is absent.
     pub time_limits: HashMap<String, String>,

@@ -30,6 +30,9 @@ pub use search_path::SearchPath;
 /// From which version on event triggers run for REINDEX as they do for definitions (release notes of 17).
 const REINDEX_RUNS_EVENT_TRIGGERS: u32 = 170_000;
 
+/// Stands for a role that is not known: it has no name that can be read.
+pub const UNKNOWN_ROLE: &str = "\u{fffd}";
+
 /// Reasons beyond these are left out: an approver reads a handful.
 const REASONS: usize = 40;
 
@@ -38,7 +41,7 @@ const REASONS: usize = 40;
 pub struct NameContext {
     /// Its search path now.
     pub search_path: SearchPath,
-    /// Its current role: what `$user` stands for.
+    /// Its current role: what `$user` stands for; [`UNKNOWN_ROLE`] where it is not known.
     pub role: String,
     /// Temporary relations that certainly exist in this session. When in doubt (a rollback, `ON COMMIT DROP`), leave
     /// it out: what is done to a temporary relation is let through more easily.
@@ -142,6 +145,8 @@ struct Resolver<'a> {
     assigned: Option<Vec<String>>,
     /// The statement stores what it names, and runs none of it.
     stores: bool,
+    /// The statement does nothing but define.
+    defines: bool,
     /// A relation is used of which the catalog does not tell.
     unknown_relations: bool,
     /// Relations already followed, by what was done to them: views and keys may form circles.
@@ -179,6 +184,7 @@ impl<'a> Resolver<'a> {
             named: HashSet::new(),
             assigned: None,
             stores: false,
+            defines: false,
             unknown_relations: false,
             followed: HashSet::new(),
             steps: Vec::new(),
@@ -199,6 +205,8 @@ impl<'a> Resolver<'a> {
 
     fn statement(&mut self, statement: &'a Statement) {
         self.stores = statement.command == "CREATE VIEW";
+        let defines = |effect: &Effect| matches!(effect.action, Action::Create | Action::Alter | Action::Drop);
+        self.defines = !statement.effects.is_empty() && statement.effects.iter().all(defines);
         self.untyped_values = statement.untyped_values;
         self.strings = statement.strings;
         self.named_values = statement.named_values.as_ref().map(|names| names.iter().map(String::as_str).collect());

@@ -79,7 +79,8 @@ from rows";
 
 /// The same for the names of columns, of which there are many: it takes the server longer than all the rest.
 pub(crate) const COLUMNS_FINGERPRINT: &str = "
-select pg_catalog.concat(pg_catalog.sum(pg_catalog.hashnameextended(attname, attrelid::pg_catalog.int8)))
+select pg_catalog.concat(pg_catalog.sum(pg_catalog.hashnameextended(
+  attname, (attrelid::pg_catalog.int8 operator(pg_catalog.<<) 16) operator(pg_catalog.|) attnum::pg_catalog.int8)))
 from pg_catalog.pg_attribute
 where attrelid operator(pg_catalog.>=) 16384 and attnum operator(pg_catalog.>) 0 and attinhcount operator(pg_catalog.=) 0
   and not attrelid operator(pg_catalog.=) any (
@@ -88,7 +89,7 @@ where attrelid operator(pg_catalog.>=) 16384 and attnum operator(pg_catalog.>) 0
 /// The server's version.
 pub(super) const VERSION: &str = "select current_setting('server_version_num')";
 
-/// Search paths and time limits set for roles: `role` is empty where it is for all roles, `here` says whether it is for
+/// Roles, search paths and time limits set for roles: `role` is empty where it is for all roles, `here` says whether it is for
 /// this database only. The last column says whether it is a setting of the role we are ourselves.
 pub(super) const ROLE_SETTINGS: &str = "
 select coalesce(r.rolname, ''), s.setdatabase <> 0, split_part(c, '=', 1), substr(c, strpos(c, '=') + 1),
@@ -96,7 +97,7 @@ select coalesce(r.rolname, ''), s.setdatabase <> 0, split_part(c, '=', 1), subst
 from pg_db_role_setting s
 cross join unnest(s.setconfig) c
 left join pg_roles r on r.oid = s.setrole
-where split_part(c, '=', 1) = any ('{search_path,idle_in_transaction_session_timeout,idle_session_timeout,statement_timeout,transaction_timeout}')
+where split_part(c, '=', 1) = any ('{role,search_path,idle_in_transaction_session_timeout,idle_session_timeout,statement_timeout,transaction_timeout}')
   and (s.setdatabase = 0 or s.setdatabase = (select oid from pg_database where datname = current_database()))
   and (s.setrole = 0 or r.oid is not null)";
 

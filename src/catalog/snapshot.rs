@@ -92,6 +92,7 @@ pub(super) fn facts(
     assembly.facts.server_version = answers.line()?.number(0)?;
     let role_settings = answers.rows()?;
     assembly.search_paths(&own.path, &role_settings)?;
+    assembly.roles(&role_settings)?;
     assembly.time_limits(&own.time_limits, &role_settings)?;
     for line in answers.rows()? {
         let users = line.names(1)?.unwrap_or_default();

@@ -11,6 +11,7 @@ use super::session::{EncodingTold, Role, Session};
 use super::settings::TransactionEnd;
 use super::temporary::OnCommit;
 use crate::blast::definitions::defines;
+use crate::blast::resolve::UNKNOWN_ROLE;
 use crate::blast::{ApprovedUse, SearchPath};
 use crate::sql::{Action, DiscardTarget, Effect, SessionChange};
 use crate::wire::frontend::significant;
@@ -22,8 +23,11 @@ impl Session {
         let rolled_back = unit.completed == Completed::Rollback;
         self.report_outcome(unit);
         self.note_definitions(&decision);
-        if decision.approved != ApprovedUse::None || decision.nature.data == DataNature::RunsCode {
-            self.names.definitions.note_use(decision.approved, &decision.effects);
+        if decision.approved != ApprovedUse::None
+            || decision.nature.data == DataNature::RunsCode
+            || !decision.changes.is_empty()
+        {
+            self.names.definitions.note_use(decision.approved, &decision.effects, &decision.changes);
         }
         match success {
             Success::Whole => self.apply(&decision, rolled_back),
@@ -194,7 +198,7 @@ impl Session {
             }
             SessionChange::Set { name: Some(name), value, local } => {
                 if matches!(name.as_str(), "role" | "session_authorization") {
-                    self.role = Role::Unknown;
+                    self.role_is_unknown();
                 }
                 self.time_limits.set(name, value.as_deref().filter(|_| command == "SET"), *local);
             }
@@ -205,7 +209,7 @@ impl Session {
                 }
                 match name.as_deref() {
                     None => self.own = self.own_at_login.clone(),
-                    Some("role" | "session_authorization") => self.role = Role::Unknown,
+                    Some("role" | "session_authorization") => self.role_is_unknown(),
                     Some(_) => {}
                 }
             }
@@ -255,6 +259,14 @@ impl Session {
         self.names_changed();
     }
 
+    /// Which role it is now, the server is asked for.
+    fn role_is_unknown(&mut self) {
+        self.role = Role::Unknown;
+        UNKNOWN_ROLE.clone_into(&mut self.names.role);
+        self.unseen = Unseen::Due;
+        self.session_epoch += 1;
+    }
+
     /// Something unseen happened: names and settings may be anything.
     fn forget_everything(&mut self) {
         self.encoding_uncertain();
@@ -262,7 +274,7 @@ impl Session {
         self.portals.clear();
         self.search_path.forget();
         self.time_limits.forget();
-        self.role = Role::Unknown;
+        self.role_is_unknown();
         self.unseen();
     }
 

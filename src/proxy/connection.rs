@@ -28,6 +28,7 @@ use super::timing::Timing;
 use super::verdicts::OwnVerdicts;
 use super::{SessionView, Shared};
 use crate::audit::{Encoded, Record, RecordKind, Scribe};
+use crate::blast::resolve::UNKNOWN_ROLE;
 use crate::blast::{Facts, NameContext, SearchPath};
 use crate::sql::settings::ServerEncoding;
 use crate::wire::backend::TransactionStatus;
@@ -114,13 +115,19 @@ fn session_of(
         let _ = own.set(&setting.name, &setting.value);
     }
     let sets_role = |name: &str| matches!(name, "role" | "session_authorization");
-    let role = if login.settings.iter().any(|setting| sets_role(&setting.name)) { Role::Unknown } else { Role::Login };
+    let acts_as_another =
+        facts.is_none_or(|facts| ["", login.user.as_str()].iter().any(|role| facts.act_as_others.contains(*role)));
+    let role = if acts_as_another || login.settings.iter().any(|setting| sets_role(&setting.name)) {
+        Role::Unknown
+    } else {
+        Role::Login
+    };
     let reported = login.parameters.iter().filter_map(|(name, value)| Some((reported_name(name)?, value.clone())));
     let scribe = Scribe::new(&who.id, &who.name, &who.database);
     let mut session = Session {
         names: NameContext {
             search_path: search_path.current().clone(),
-            role: login.user.clone(),
+            role: if role == Role::Login { login.user.clone() } else { UNKNOWN_ROLE.to_owned() },
             ..NameContext::default()
         },
         own_at_login: own.clone(),
@@ -162,7 +169,7 @@ fn session_of(
         server_encoding,
         search_path,
         temporary: TemporaryRelations::default(),
-        unseen: Unseen::No,
+        unseen: if role == Role::Login { Unseen::No } else { Unseen::Due },
         asking: None,
         cancelled: Cancelled::Nothing,
         remembered: HashMap::default(),

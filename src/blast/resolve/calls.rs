@@ -57,6 +57,7 @@ impl Resolver<'_> {
             self.run(&candidate.code, certainty, || format!("{} may call", written(name)));
         }
         self.redefined_name(ObjectKind::Function, &name.name);
+        self.redefined_name(ObjectKind::Type, &name.name);
         self.cast(&name.name);
         self.unwritten_casts(&name.name);
         self.bounds(&name.name);

@@ -24,9 +24,12 @@ impl Resolver<'_> {
         }
     }
 
-    /// A function or type is used by its name.
+    /// A function or type is used by its name. In what only defines, a word that is taken for a type may be a relation.
     pub(super) fn redefined_name(&mut self, kind: ObjectKind, name: &str) {
-        if !self.stores && self.context.definitions.concern_name(name) {
+        let definitions = &self.context.definitions;
+        let concerns = definitions.concern_name(name)
+            || !self.defines && kind == ObjectKind::Type && definitions.concern_type(name);
+        if !self.stores && concerns {
             self.may_execute(Object::new(kind, name));
             self.reason(|| {
                 format!("{name} may have been made or changed in this transaction: what it runs cannot be seen yet")

@@ -68,6 +68,16 @@ impl Assembly {
         Ok(())
     }
 
+    /// Who acts as another role from login on.
+    pub(super) fn roles(&mut self, settings: &[Line]) -> Result<(), Malformed> {
+        for line in settings {
+            if line.text(2)? == "role" {
+                self.facts.act_as_others.insert(line.string(0)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Likewise; but as our own connection sets some of them, where a value comes from is told by what roles have set.
     pub(super) fn time_limits(&mut self, own: &[OwnSetting<'_>], settings: &[Line]) -> Result<(), Malformed> {
         for limit in own {
@@ -82,7 +92,7 @@ impl Assembly {
         for here in [false, true] {
             for line in settings {
                 let name = line.text(2)?;
-                if line.truth(1)? != here || name == "search_path" {
+                if line.truth(1)? != here || matches!(name, "search_path" | "role") {
                     continue;
                 }
                 let value = line.string(3)?;

@@ -82,6 +82,14 @@ impl<'a> Parser<'a> {
         if kind.kind == ObjectKind::Type && self.cursor.at(Keyword::As) && self.cursor.at_ahead(1, Keyword::Enum) {
             self.found.redefines = Redefinition::NOTHING;
         }
+        if kind.kind == ObjectKind::Type && self.cursor.at(Keyword::As) && self.cursor.at_ahead(1, Keyword::Range) {
+            // It makes a second type, of a name of its own.
+            self.found.redefines = Redefinition::ANYTHING;
+            let is_temporary = |change: &SessionChange| matches!(change, SessionChange::CreateTemporary { .. });
+            if self.found.session.iter().any(is_temporary) {
+                self.found.session.push(SessionChange::Anything);
+            }
+        }
         self.cursor.skip_rest();
         Ok(kind.command("CREATE"))
     }
