@@ -23,6 +23,7 @@ pub struct Definitions {
     /// Functions and types that are called or cast to by their names, in whichever schema.
     names: HashSet<String>,
     dependents: Dependents,
+    code: Ran,
     used: Used,
     at_commit: AtCommit,
 }
@@ -38,6 +39,14 @@ enum Used {
     Held,
     /// Some that is approved for its body, so that nobody is asked for what that uses in turn; or a query was put off.
     Later,
+}
+
+/// Whether code has run that may have defined something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Ran {
+    #[default]
+    No,
+    Yes,
 }
 
 /// Whether the end of the transaction may run code that was made anew since it was used.
@@ -63,7 +72,7 @@ impl Definitions {
     /// Whether nothing was defined.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        matches!(self.state, State::Nothing)
+        matches!((self.state, self.code), (State::Nothing, Ran::No))
     }
 
     /// Whether nothing at all was noted.
@@ -75,7 +84,7 @@ impl Definitions {
     /// Whether any statement may mean or run something else now.
     #[must_use]
     pub const fn concern_everything(&self) -> bool {
-        matches!(self.state, State::Anything)
+        matches!(self.state, State::Anything) || matches!(self.code, Ran::Yes)
     }
 
     /// Whether a relation of that name may be another, or run other code.
@@ -108,6 +117,18 @@ impl Definitions {
     /// What was noted is known to have changed nothing.
     pub fn forget(&mut self) {
         *self = Self { used: self.used, ..Self::default() };
+    }
+
+    /// The code that ran since what the texts tell was noted is known to have defined nothing.
+    pub const fn code_defined_nothing(&mut self) {
+        self.code = Ran::No;
+    }
+
+    /// Or it has, or may have: what, nobody knows.
+    pub fn code_may_have_defined(&mut self) {
+        if std::mem::take(&mut self.code) == Ran::Yes {
+            self.state = State::Anything;
+        }
     }
 
     /// A statement has run code of users, or may have left some to be run.
@@ -146,7 +167,7 @@ impl Definitions {
         let mut state = State::Nothing;
         for effect in effects.iter().filter(|effect| defines(effect)) {
             let concerns = match effect.action {
-                Action::Execute | Action::Unknown => Concern::Everything,
+                Action::Execute | Action::Unknown => Concern::Code,
                 Action::Grant => granted(statement, effect),
                 _ if redefines.reach == Reach::Anything => Concern::Everything,
                 _ if tells_all => Concern::Nothing,
@@ -175,10 +196,10 @@ impl Definitions {
             state = state.max(State::Named);
         }
         if approved == ApprovedUse::Unsettling {
-            state = State::Anything;
+            self.code = Ran::Yes;
         }
         self.state = self.state.max(state);
-        state != State::Nothing
+        state != State::Nothing || self.code == Ran::Yes
     }
 
     /// Whether what a statement stores does nothing but compute, on values of the server's own types.
@@ -197,6 +218,10 @@ impl Definitions {
             _ if is_full => return State::Anything,
             Concern::Relation => self.add_relation(name, facts),
             Concern::Name => drop(self.names.insert(name.to_owned())),
+            Concern::Code => {
+                self.code = Ran::Yes;
+                return State::Nothing;
+            }
             Concern::Everything => return State::Anything,
         }
         State::Named
@@ -248,6 +273,8 @@ enum Concern {
     Relation,
     /// Whatever uses the function or type of its name.
     Name,
+    /// Code ran: perhaps everything.
+    Code,
     /// More than uses its name.
     Everything,
 }

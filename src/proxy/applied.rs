@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::asking::Unseen;
+use super::asking::{SeenWithin, Unseen};
 use super::decide::{DataNature, Decision, Part, Sequel, TransactionNature};
 use super::names::{Lifetime, Portal, PortalState, Prepared};
 use super::pending::{Completed, Pending, Unit};
@@ -14,6 +14,7 @@ use crate::blast::definitions::defines;
 use crate::blast::resolve::UNKNOWN_ROLE;
 use crate::blast::{ApprovedUse, SearchPath};
 use crate::sql::{Action, DiscardTarget, Effect, SessionChange};
+use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::significant;
 
 impl Session {
@@ -61,6 +62,9 @@ impl Session {
             definitions.note(None, &decision.effects, decision.approved, facts);
         }
         self.session_epoch += 1;
+        if self.transaction == TransactionStatus::InTransaction {
+            self.seen_within.is_due();
+        }
         // Their plans stand, but triggers, keys and the bodies of functions are looked up when they run.
         self.portals.retain(|_, portal| {
             portal.state = PortalState::NeedsApproval;
@@ -73,6 +77,7 @@ impl Session {
         if self.names.definitions.is_untouched() {
             return;
         }
+        self.seen_within = SeenWithin::default();
         if !std::mem::take(&mut self.names.definitions).is_empty() {
             self.shared.catalog.invalidate(&self.who.database);
             self.ground.is_to_be_checked();

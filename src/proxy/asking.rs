@@ -68,6 +68,10 @@ static QUESTION_WITHIN: LazyLock<String> = LazyLock::new(|| {
     format!("{QUESTION} union all select 'definitions', ({FINGERPRINT}), ({COLUMNS_FINGERPRINT}), null")
 });
 
+/// Whether a transaction sees the same definitions as before, nothing else.
+static QUESTION_OF_DEFINITIONS: LazyLock<String> =
+    LazyLock::new(|| format!("select 'definitions', ({FINGERPRINT}), ({COLUMNS_FINGERPRINT}), null"));
+
 /// Whether code ran in the session that we could not see through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unseen {
@@ -84,10 +88,35 @@ pub(super) enum Unseen {
 /// A question under way.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
+    scope: Scope,
     rows: Vec<Row>,
     bytes: usize,
     end: End,
     phase: Phase,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Scope {
+    /// What the session is by now.
+    #[default]
+    Session,
+    /// Which definitions its transaction sees behind one of which the text tells: what runs later is compared with that.
+    Definitions,
+}
+
+/// Which definitions the open transaction sees.
+#[derive(Debug, Default)]
+pub(super) struct SeenWithin {
+    last: Option<Seen>,
+    due: bool,
+}
+
+impl SeenWithin {
+    /// The transaction has defined something, by its text.
+    pub(super) const fn is_due(&mut self) {
+        self.due = true;
+    }
 }
 
 /// How the answer ended.
@@ -161,7 +190,9 @@ impl Session {
     /// Where the server has to be asked before the message at the head is looked at: asks it, once it has answered
     /// everything else. Whether there is something to wait for.
     pub(super) fn ask_first(&mut self) -> bool {
-        if self.unseen != Unseen::Due
+        let within = self.transaction == TransactionStatus::InTransaction;
+        let scope = if self.unseen == Unseen::Due { Scope::Session } else { Scope::Definitions };
+        if (scope == Scope::Definitions && !(within && self.seen_within.due))
             || !self.interposes
             || self.segment_is_open
             || self.transaction == TransactionStatus::Failed
@@ -176,17 +207,21 @@ impl Session {
             return waits;
         }
         let (out, unanswered, token) = (&mut self.ahead, &mut self.unanswered, &self.token);
-        let savepoint = self.transaction == TransactionStatus::InTransaction;
-        if savepoint {
+        if within {
             ours::run(out, unanswered, token, &format!("savepoint {token}"), Purpose::Asks);
         }
-        let question = if savepoint { &QUESTION_WITHIN } else { QUESTION };
+        let question: &str = match scope {
+            Scope::Definitions => &QUESTION_OF_DEFINITIONS,
+            Scope::Session if within => &QUESTION_WITHIN,
+            Scope::Session => QUESTION,
+        };
         ours::run(out, unanswered, token, question, Purpose::Asks);
-        if savepoint {
+        if within {
             ours::run(out, unanswered, token, &format!("release savepoint {token}"), Purpose::Asks);
         }
         ours::sync(out, unanswered, Ready::Swallowed);
-        self.asking = Some(Box::default());
+        self.seen_within.due = false;
+        self.asking = Some(Box::new(Asking { scope, ..Asking::default() }));
         self.stage = Stage::Quieting;
         true
     }
@@ -203,6 +238,10 @@ impl Session {
             return;
         }
         self.stage = Stage::Reading;
+        if asking.scope == Scope::Definitions {
+            self.learn_definitions(&asking);
+            return;
+        }
         if asking.end == End::Failed {
             tracing::warn!(session = %self.who.id, "the server does not say what code has changed in the session");
             self.unseen = Unseen::Tried;
@@ -247,9 +286,17 @@ impl Session {
             let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
             Some(Seen { definitions: text(&row.name)?, columns: text(row.text.as_deref()?)? })
         });
-        if seen.is_some_and(|seen| self.ground.facts().is_some_and(|facts| facts.seen == seen)) {
-            self.names.definitions.forget();
+        if let Some(seen) = &seen {
+            if self.ground.facts().is_some_and(|facts| facts.seen == *seen) {
+                self.names.definitions.forget();
+            } else if asking.scope == Scope::Session && self.seen_within.last.as_ref() == Some(seen) {
+                self.names.definitions.code_defined_nothing();
+            } else {
+                self.names.definitions.code_may_have_defined();
+            }
+            self.session_epoch += 1;
         }
+        self.seen_within.last = seen;
     }
 
     fn learn_relations(&mut self, asking: &Asking) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 use super::admission::Underway;
-use super::asking::Unseen;
+use super::asking::{SeenWithin, Unseen};
 use super::decider::Decider;
 use super::ground::Ground;
 use super::guard::{Block, Guard};
@@ -169,6 +169,7 @@ fn session_of(
         server_encoding,
         search_path,
         temporary: TemporaryRelations::default(),
+        seen_within: SeenWithin::default(),
         unseen: if role == Role::Login { Unseen::No } else { Unseen::Due },
         asking: None,
         cancelled: Cancelled::Nothing,

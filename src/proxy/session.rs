@@ -30,7 +30,7 @@ use jiff::Timestamp;
 
 use super::Shared;
 use super::admission::{Admission, Ending, Purpose, Underway};
-use super::asking::{Asking, Unseen};
+use super::asking::{Asking, SeenWithin, Unseen};
 use super::decide::{Decision, Epoch, Surroundings};
 use super::decider::Decider;
 use super::ground::Ground;
@@ -284,6 +284,8 @@ pub(super) struct Session {
     pub(super) temporary: TemporaryRelations,
     /// Whether code ran that may have changed any of this.
     pub(super) unseen: Unseen,
+    /// Which definitions the open transaction sees.
+    pub(super) seen_within: SeenWithin,
     /// The question under way to the server.
     pub(super) asking: Option<Box<Asking>>,
     pub(super) cancelled: Cancelled,
