@@ -59,6 +59,13 @@ impl Counter {
         assert!(session.reply().errors[0].message.contains("was denied"));
     }
 
+    /// The function gets another body, which somebody approves as a definition.
+    fn makes_anew(&self, session: &mut Wire) {
+        session.raw(&query(&TIDY.replace("id = n", "id > n")));
+        self.proxy.approve_next(&[]);
+        assert!(session.reply().errors.is_empty());
+    }
+
     fn exists(&self, order: u32) -> bool {
         self.postgres.sql("shop", &format!("select count(*) from orders where id = {order}")).unwrap() == "1"
     }
@@ -257,9 +264,7 @@ fn a_portal_over_an_approved_function_waits_when_the_transaction_makes_that_anew
         assert!(session.reply().errors.is_empty());
         session.raw(&fetched);
         assert!(session.reply().errors.is_empty());
-        session.raw(&query(&TIDY.replace("id = n", "id > n")));
-        counter.proxy.approve_next(&[]);
-        assert!(session.reply().errors.is_empty());
+        counter.makes_anew(&mut session);
         session.raw(&fetched);
         counter.proxy.deny_next("a test");
         assert!(session.reply().errors[0].message.contains("was denied"));
@@ -274,16 +279,13 @@ fn a_commit_waits_when_a_function_was_made_anew_that_it_may_run() {
     let counter = Counter::open();
     counter.approve();
     let mut session = counter.session();
-    let replaced = TIDY.replace("id = n", "id > n");
     for expected in [true, false] {
         session.query("begin");
         if expected {
             let declared = session.query("declare c cursor with hold for select tidy(id) from customers");
             assert!(declared.errors.is_empty(), "{declared:?}");
         }
-        session.raw(&query(&replaced));
-        counter.proxy.approve_next(&[]);
-        assert!(session.reply().errors.is_empty());
+        counter.makes_anew(&mut session);
         session.raw(&query("commit"));
         if expected {
             counter.proxy.deny_next("a test");

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::extensions;
 use super::facts::Facts;
 use super::resolve::ApprovedUse;
-use crate::sql::functions::builtin;
+use crate::sql::functions::{builtin, is_builtin_with_effects};
 use crate::sql::{
     Action, Dependents, Effect, FunctionUse, Name, ObjectKind, Reach, Redefinition, SessionChange, Statement,
 };
@@ -103,9 +103,7 @@ impl Definitions {
     /// Whether a type of that name may be another; a relation has one of its rows.
     #[must_use]
     pub fn concern_type(&self, name: &str) -> bool {
-        [name, name.trim_start_matches('_')]
-            .iter()
-            .any(|name| self.names.contains(*name) || self.relations.contains(*name))
+        self.concern_name(name) || [name, name.trim_start_matches('_')].iter().any(|name| self.concern_relation(name))
     }
 
     /// Whether the end of the transaction may run code that was made anew since it was used.
@@ -204,7 +202,7 @@ impl Definitions {
 
     /// Whether what a statement stores does nothing but compute, on values of the server's own types.
     fn is_plain(&self, statement: &Statement, facts: Option<&Facts>) -> bool {
-        let computes = |function: &FunctionUse| builtin(&function.name.name).is_none_or(|class| class.is_harmless());
+        let computes = |function: &FunctionUse| !is_builtin_with_effects(&function.name.name);
         let is_servers_own = |name: &Name| {
             facts.is_some_and(|facts| !facts.type_names.contains(&name.name)) && !self.concern_type(&name.name)
         };
@@ -282,13 +280,13 @@ enum Concern {
 fn concern(effect: &Effect, facts: Option<&Facts>) -> Concern {
     let name = effect.object.name.as_str();
     match effect.object.kind {
-        kind if kind.is_relation() && kind != ObjectKind::Index && name.is_empty() => Concern::Everything,
-        ObjectKind::Table
-        | ObjectKind::View
-        | ObjectKind::MaterializedView
-        | ObjectKind::ForeignTable
-        | ObjectKind::Sequence
-        | ObjectKind::Relation => Concern::Relation,
+        kind if kind.is_relation() && kind != ObjectKind::Index => {
+            if name.is_empty() {
+                Concern::Everything
+            } else {
+                Concern::Relation
+            }
+        }
         kind if is_routine(kind) => {
             // What is used where nobody names it counts as reviewed only in these, and their names may hide others. A new
             // name does not stand in the effect.

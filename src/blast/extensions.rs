@@ -5,6 +5,8 @@
 //! `address_standardizer`), reaches other servers, files or pages (`file_fdw`, `postgres_fdw`, `adminpack`,
 //! `pageinspect`, `pg_surgery`, `pg_visibility`), or writes from triggers (`lo`, `refint`, `tcn`).
 
+use super::facts::FIRST_USER_OID;
+
 /// Which volatile functions of an extension are reviewed too.
 enum Volatile {
     None,
@@ -49,11 +51,8 @@ const REVIEWED: [(&str, Volatile); 31] = [
 /// Functions that make a value of the type of their argument, and so run its checks.
 const EXCEPTIONS: [(&str, &str); 1] = [("hstore", "populate_record")];
 
-/// `internal`, `c` and `sql` in `pg_language`; the OID of `plpgsql` is the only other one that `initdb` gives.
-const FIRST_USER_OID: u32 = 16_384;
-
 /// Whether a function of an extension is reviewed. `language` is its language's OID: of those that users add,
-/// nothing is known.
+/// nothing is known. The server's own are `internal`, `c`, `sql` and `plpgsql`.
 pub(crate) fn reviewed(extension: &str, function: &str, volatile: bool, language: u32) -> bool {
     if language >= FIRST_USER_OID || EXCEPTIONS.contains(&(extension, function)) {
         return false;

@@ -21,7 +21,7 @@ use super::definitions::Definitions;
 use super::facts::{CodeUse, Facts, Relation, RelationKind};
 use super::name_set::NameSet;
 use super::names::{Found, Names};
-use crate::sql::functions::builtin;
+use crate::sql::functions::is_builtin_with_effects;
 use crate::sql::{Action, Certainty, Effect, Extent, Name, Notation, Object, ObjectKind, SessionChange, Statement};
 
 pub(crate) use calls::IMPLICIT_OPERATORS;
@@ -319,10 +319,7 @@ impl<'a> Resolver<'a> {
 /// Whether a table is made whose columns keep a call that does something when a row is written.
 fn keeps_effects(statement: &Statement) -> bool {
     statement.command == "CREATE TABLE"
-        && statement
-            .functions
-            .iter()
-            .any(|function| builtin(&function.name.name).is_some_and(|class| !class.is_harmless()))
+        && statement.functions.iter().any(|function| is_builtin_with_effects(&function.name.name))
 }
 
 fn name_of(relation: &Relation) -> String {

@@ -64,9 +64,8 @@ union all (select 'cursor', c.name, c.statement, c.is_holdable::pg_catalog.text 
 "#;
 
 /// The same within a transaction, and whether that sees other definitions than those the facts are from.
-static QUESTION_WITHIN: LazyLock<String> = LazyLock::new(|| {
-    format!("{QUESTION} union all select 'definitions', ({FINGERPRINT}), ({COLUMNS_FINGERPRINT}), null")
-});
+static QUESTION_WITHIN: LazyLock<String> =
+    LazyLock::new(|| format!("{QUESTION} union all {}", *QUESTION_OF_DEFINITIONS));
 
 /// Whether a transaction sees the same definitions as before, nothing else.
 static QUESTION_OF_DEFINITIONS: LazyLock<String> =

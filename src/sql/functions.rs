@@ -63,6 +63,12 @@ impl Class {
     }
 }
 
+/// Whether one of the server's own functions has that name and does more than compute; see [`builtin`].
+#[must_use]
+pub fn is_builtin_with_effects(name: &str) -> bool {
+    builtin(name).is_some_and(|class| !class.is_harmless())
+}
+
 /// The class of the server's own function of that name (folded and unquoted, without schema), in `pg_catalog` or
 /// `information_schema`, in any of Postgres 15 to 18. `None`: no server we know has one; it is a user's, or it is
 /// [syntax](keyword_call).

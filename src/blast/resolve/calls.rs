@@ -2,7 +2,7 @@
 
 use super::{Resolver, written};
 use crate::blast::facts::{Operands, UserOperator};
-use crate::sql::functions::{builtin, keyword_call};
+use crate::sql::functions::{builtin, is_builtin_with_effects, keyword_call};
 use crate::sql::{Action, Certainty, Effect, FunctionUse, Name, Notation, Object, ObjectKind, Statement};
 
 /// Operators that syntax uses without writing them: `IN`, `BETWEEN`, `LIKE`, `CASE x WHEN`, `NULLIF`, `USING (...)`.
@@ -81,7 +81,7 @@ impl Resolver<'_> {
             self.unwritten_casts(&name.name);
         }
         self.bounds(&name.name);
-        if builtin(&name.name).is_some_and(|class| !class.is_harmless()) {
+        if is_builtin_with_effects(&name.name) {
             let object = Object::in_schema(ObjectKind::Function, "pg_catalog", &name.name);
             self.may_execute(object);
             self.reason(|| format!("attribute {} may call pg_catalog.{}()", name.name, name.name));

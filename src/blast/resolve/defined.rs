@@ -4,15 +4,15 @@ use super::Resolver;
 use crate::sql::{Action, Effect, Object, ObjectKind, Statement};
 
 impl Resolver<'_> {
-    /// A relation of that name is used, and the open transaction has made or changed one.
-    pub(super) fn may_be_new(&mut self, relation: Object) {
+    /// Something of that name is used, and the open transaction has made or changed one.
+    pub(super) fn may_be_new(&mut self, object: Object) {
         if self.stores {
             return;
         }
         self.reason(|| {
-            format!("{relation} may have been made or changed in this transaction: what it runs cannot be seen yet")
+            format!("{object} may have been made or changed in this transaction: what it runs cannot be seen yet")
         });
-        self.may_execute(relation);
+        self.may_execute(object);
     }
 
     /// A relation is found that may be gone with what it depended on: then the name means the next of the search path.
@@ -29,11 +29,8 @@ impl Resolver<'_> {
         let definitions = &self.context.definitions;
         let concerns = definitions.concern_name(name)
             || !self.defines && kind == ObjectKind::Type && definitions.concern_type(name);
-        if !self.stores && concerns {
-            self.may_execute(Object::new(kind, name));
-            self.reason(|| {
-                format!("{name} may have been made or changed in this transaction: what it runs cannot be seen yet")
-            });
+        if concerns {
+            self.may_be_new(Object::new(kind, name));
         }
     }
 

@@ -79,19 +79,27 @@ impl<'a> Parser<'a> {
         if let Some(table) = named.table {
             self.found.effect(Effect::new(Action::Alter, table));
         }
-        if kind.kind == ObjectKind::Type && self.cursor.at(Keyword::As) && self.cursor.at_ahead(1, Keyword::Enum) {
-            self.found.redefines = Redefinition::NOTHING;
-        }
-        if kind.kind == ObjectKind::Type && self.cursor.at(Keyword::As) && self.cursor.at_ahead(1, Keyword::Range) {
-            // It makes a second type, of a name of its own.
-            self.found.redefines = Redefinition::ANYTHING;
-            let is_temporary = |change: &SessionChange| matches!(change, SessionChange::CreateTemporary { .. });
-            if self.found.session.iter().any(is_temporary) {
-                self.found.session.push(SessionChange::Anything);
-            }
+        if kind.kind == ObjectKind::Type && self.cursor.at(Keyword::As) {
+            self.redefinition_by_type();
         }
         self.cursor.skip_rest();
         Ok(kind.command("CREATE"))
+    }
+
+    /// `AS ENUM`, `AS RANGE`: what a type of that kind concerns beside what uses its name.
+    fn redefinition_by_type(&mut self) {
+        match self.cursor.keyword_at(1) {
+            Some(Keyword::Enum) => self.found.redefines = Redefinition::NOTHING,
+            Some(Keyword::Range) => {
+                // It makes a second type, of a name of its own.
+                self.found.redefines = Redefinition::ANYTHING;
+                let is_temporary = |change: &SessionChange| matches!(change, SessionChange::CreateTemporary { .. });
+                if self.found.session.iter().any(is_temporary) {
+                    self.found.session.push(SessionChange::Anything);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Notes that an object is made, or replaced.
